@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+namespace ringcast::http {
+
+enum class Method : std::uint8_t { get, head, post, options, other };
+
+/// A request as it arrived. The views point into the parser and live until its `reset`.
+struct Request {
+  Method method = Method::other;
+  std::string_view path;             ///< of the target, not decoded, without the query
+  std::string_view query;            ///< after the first '?', not decoded
+  std::uint8_t minor_version = 1;    ///< HTTP/1.x
+  bool keep_alive = true;            ///< RFC 9112 section 9.3
+  std::optional<std::string_view> last_event_id;
+  std::string_view accept;
+  std::string_view content_type;
+  std::string_view origin;
+  std::string_view host;
+  std::string_view if_none_match;
+  std::string_view body;
+};
+
+struct ParserLimits {
+  std::uint32_t header_bytes = 8192;
+  std::uint32_t body_bytes = 65536;
+};
+
+enum class ParseState : std::uint8_t {
+  head,      ///< more bytes of the head are needed
+  body,      ///< the head is whole, more bytes of the body are needed
+  complete,  ///< `request()` is whole
+  failed,    ///< `failure()` says what to answer; the connection cannot go on
+};
+
+/// Why a request is refused, for the answer `{"error":"…"}`.
+struct ParseFailure {
+  std::uint16_t status = 400;  ///< 400, 413, 431, 501 or 505
+  std::string_view reason;     ///< static text
+};
+
+/// Reads HTTP/1.0 and HTTP/1.1 requests from bytes (RFC 9112), with Boost.Beast underneath.
+/// Strict where leniency lets requests be smuggled: `Transfer-Encoding` must be exactly `chunked`, on
+/// HTTP/1.1, once, and never beside `Content-Length`; a repeated `Content-Length`, `Host` or
+/// `Last-Event-ID` is refused; HTTP/1.1 needs one `Host`; a bare LF or a NUL in the head is refused;
+/// trailers are read and dropped within the header limit.
+/// Keeps its buffers between requests. Not thread-safe. No exceptions, no I/O.
+class RequestParser {
+ public:
+  explicit RequestParser(const ParserLimits& limits);
+  RequestParser(RequestParser&&) noexcept;
+  ~RequestParser();
+
+  /// Takes bytes up to the end of the request and returns how many; the rest belongs to the next one
+  /// (pipelining). Takes nothing when `state()` is complete or failed.
+  std::size_t feed(std::string_view bytes);
+
+  [[nodiscard]] ParseState state() const;
+  /// True once any byte of the current request has arrived.
+  [[nodiscard]] bool started() const;
+  /// True when the head is whole and says `Expect: 100-continue` and no byte of the body came yet.
+  [[nodiscard]] bool expects_continue() const;
+  [[nodiscard]] const Request& request() const;
+  [[nodiscard]] const ParseFailure& failure() const;
+
+  /// Ready for the next request. Gives back memory above `keep_bytes`.
+  void reset(std::size_t keep_bytes = 4096);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ringcast::http

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "ringcast/base/event_id.h"
+#include "ringcast/base/token_bucket.h"
+
+namespace ringcast::shard {
+
+enum class SlowConsumer : std::uint8_t {
+  disconnect,  ///< ended, so that it resumes with its cursor
+  skip,        ///< told with a `gap`, goes on with the oldest kept event
+};
+
+/// What a client that is over a limit is told.
+enum class Refusal : std::uint8_t {
+  automatic,  ///< `retry` for a request whose Accept names text/event-stream, else `status`
+  status,     ///< 503 or 429 with Retry-After
+  retry,      ///< 200, a jittered `retry:`, the event `refused`, the end
+};
+
+/// Names of the events that the server itself sends.
+struct ServerEventNames {
+  std::string heartbeat = "heartbeat";
+  std::string gap = "gap";
+  std::string refused = "refused";
+  std::string closing = "closing";
+};
+
+struct StreamOptions {
+  std::uint32_t heartbeat_ms = 15'000;  ///< 0 = never
+  std::uint32_t retry_ms = 3'000;
+  SlowConsumer slow_consumer = SlowConsumer::disconnect;
+  bool replay_on_connect = false;
+  ServerEventNames names;
+};
+
+struct HistoryOptions {
+  std::size_t events = 65'536;
+  std::size_t bytes = std::size_t{16} << 20;
+};
+
+struct LimitOptions {
+  std::uint32_t event_bytes = 65'536;
+  std::uint32_t header_bytes = 8'192;
+  std::uint32_t connect_per_second = 0;  ///< 0 = no limit
+  std::uint32_t connect_burst = 0;       ///< 0 = one second's worth
+  std::uint32_t header_seconds = 10;
+  std::uint32_t body_seconds = 30;
+  Refusal refusal = Refusal::automatic;
+};
+
+/// The encoded frame of an event may be this many times its body (every byte a line end).
+inline constexpr std::size_t kFrameBytesFactor = 8;
+/// Topics of one stream at most.
+inline constexpr std::size_t kTopicsPerStreamMax = 64;
+
+struct ShardOptions {
+  std::uint32_t index = 0;         ///< of this shard
+  std::uint32_t shards = 1;
+  std::uint32_t slots = 1024;      ///< connections at most
+  std::uint32_t drain_ms = 10'000;
+  EventId floor{};                 ///< the newest ID at start
+  StreamOptions stream;
+  HistoryOptions history;
+  LimitOptions limits;
+};
+
+}  // namespace ringcast::shard
