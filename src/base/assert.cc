@@ -6,7 +6,8 @@
 namespace ringcast {
 
 void assertion_failed(const char* condition, const char* file, int line) noexcept {
-  std::fprintf(stderr, "ringcast: internal error: %s does not hold (%s:%d)\n", condition, file, line);
+  std::fprintf(stderr, "ringcast: internal error: %s does not hold (%s:%d)\n", condition, file,
+               line);
   std::abort();
 }
 

@@ -5,7 +5,8 @@
 namespace ringcast {
 namespace {
 
-// from_chars takes digits only (no sign, no space) for unsigned types, but reports where it stopped.
+// from_chars takes digits only (no sign, no space) for unsigned types, but reports where it
+// stopped.
 std::optional<std::uint64_t> parse_part(std::string_view text) {
   std::uint64_t value = 0;
   const char* end = text.data() + text.size();

@@ -1,11 +1,11 @@
 #include "ringcast/base/mirrored_buffer.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <bit>
 #include <cerrno>
 #include <utility>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace ringcast {
 
@@ -21,7 +21,8 @@ Result<MirroredBuffer> MirroredBuffer::create(std::size_t bytes_min) {
     return error;
   }
   // Reserve the address range first, so that the second copy cannot land elsewhere.
-  void* const range = mmap(nullptr, 2 * capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const range =
+      mmap(nullptr, 2 * capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (range == MAP_FAILED) {
     const Error error = system_error("cannot reserve addresses for a ring", errno);
     close(fd);

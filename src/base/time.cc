@@ -8,7 +8,8 @@ namespace {
 std::uint64_t read_ns(clockid_t clock) {
   timespec t{};
   clock_gettime(clock, &t);
-  return static_cast<std::uint64_t>(t.tv_sec) * kNsPerSecond + static_cast<std::uint64_t>(t.tv_nsec);
+  return static_cast<std::uint64_t>(t.tv_sec) * kNsPerSecond +
+         static_cast<std::uint64_t>(t.tv_nsec);
 }
 
 }  // namespace

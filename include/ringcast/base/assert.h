@@ -10,8 +10,8 @@ namespace ringcast {
 
 }  // namespace ringcast
 
-#define RC_ASSERT(condition)                                                   \
-  (static_cast<bool>(condition) ? static_cast<void>(0)                         \
+#define RC_ASSERT(condition)                           \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::ringcast::assertion_failed(#condition, __FILE__, __LINE__))
 
 #ifdef NDEBUG

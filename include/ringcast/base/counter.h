@@ -5,7 +5,8 @@
 
 namespace ringcast {
 
-/// A number that one thread changes and any thread reads. Not a read-modify-write: there is one writer.
+/// A number that one thread changes and any thread reads. Not a read-modify-write: there is one
+/// writer.
 class Counter {
  public:
   void add(std::uint64_t n = 1) { set(value_.load(std::memory_order_relaxed) + n); }

@@ -10,8 +10,9 @@
 
 namespace ringcast {
 
-/// The ID of an event: `<unix milliseconds>-<sequence>`, the format of Redis streams, in every mode.
-/// IDs compare numerically, part by part. 0-0 is before every event and is never given to one.
+/// The ID of an event: `<unix milliseconds>-<sequence>`, the format of Redis streams, in every
+/// mode. IDs compare numerically, part by part. 0-0 is before every event and is never given to
+/// one.
 struct EventId {
   std::uint64_t ms = 0;
   std::uint64_t sequence = 0;

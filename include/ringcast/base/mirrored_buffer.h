@@ -7,8 +7,8 @@
 
 namespace ringcast {
 
-/// Memory that appears twice in a row, so that a range which starts anywhere in the first copy and is
-/// at most `capacity()` long is contiguous:
+/// Memory that appears twice in a row, so that a range which starts anywhere in the first copy and
+/// is at most `capacity()` long is contiguous:
 ///
 ///       virtual:   [ 0 .......... capacity )[ capacity ...... 2 x capacity )
 ///       memory:      the same pages            the same pages again
@@ -29,7 +29,9 @@ class MirroredBuffer {
   [[nodiscard]] std::size_t capacity() const { return capacity_; }
 
   /// The bytes of an ever growing position: `position` is taken modulo the capacity.
-  [[nodiscard]] std::byte* at(std::size_t position) const { return data_ + (position & (capacity_ - 1)); }
+  [[nodiscard]] std::byte* at(std::size_t position) const {
+    return data_ + (position & (capacity_ - 1));
+  }
 
  private:
   MirroredBuffer(std::byte* data, std::size_t capacity) : data_(data), capacity_(capacity) {}

@@ -19,10 +19,10 @@ namespace ringcast {
 ///   ------[ record ][ record ][ record ][ reserved   )------------
 ///         |<--------------- at most capacity -------------->|
 ///
-/// Threads: `reserve`, `commit` on the writer's thread; `peek`, `release` of a reader on that reader's.
-/// Nothing blocks, nothing is allocated after `create`. A record is contiguous (mirrored memory).
-/// Cost: one release store for each commit and each release; an acquire load of the other side only
-/// when the position remembered of it no longer suffices.
+/// Threads: `reserve`, `commit` on the writer's thread; `peek`, `release` of a reader on that
+/// reader's. Nothing blocks, nothing is allocated after `create`. A record is contiguous (mirrored
+/// memory). Cost: one release store for each commit and each release; an acquire load of the other
+/// side only when the position remembered of it no longer suffices.
 class RecordRing {
  public:
   [[nodiscard]] static Result<std::unique_ptr<RecordRing>> create(std::size_t bytes_min,
@@ -48,9 +48,10 @@ class RecordRing {
  private:
   static constexpr std::size_t kLine = 64;
   struct alignas(kLine) Reader {
-    std::atomic<std::uint64_t> position{0};  // release in release(); pairs with the acquire in reserve()
-    std::uint64_t written_seen = 0;          // the reader's memory of written_
-    std::uint64_t next = 0;                  // end of the record that peek() returned
+    std::atomic<std::uint64_t> position{
+        0};                          // release in release(); pairs with the acquire in reserve()
+    std::uint64_t written_seen = 0;  // the reader's memory of written_
+    std::uint64_t next = 0;          // end of the record that peek() returned
   };
 
   RecordRing(MirroredBuffer buffer, std::size_t readers);
@@ -59,7 +60,7 @@ class RecordRing {
   MirroredBuffer buffer_;
   std::unique_ptr<Reader[]> readers_;
   std::size_t readers_count_;
-  std::uint64_t slowest_seen_ = 0;   // the writer's memory of the slowest reader
+  std::uint64_t slowest_seen_ = 0;    // the writer's memory of the slowest reader
   std::uint64_t write_position_ = 0;  // the writer's own
   alignas(kLine) std::atomic<std::uint64_t> written_{0};  // release in commit(); pairs with peek()
 };

@@ -9,10 +9,10 @@
 
 namespace ringcast {
 
-/// Objects behind 32-bit handles, at most `size_max` of them, in chunks that never move and are kept
-/// for reuse. `take` allocates only while the slab grows to a size that it never had before.
-/// An object is not destroyed when it is given back: its owner resets it, and its buffers are reused.
-/// Not thread-safe.
+/// Objects behind 32-bit handles, at most `size_max` of them, in chunks that never move and are
+/// kept for reuse. `take` allocates only while the slab grows to a size that it never had before.
+/// An object is not destroyed when it is given back: its owner resets it, and its buffers are
+/// reused. Not thread-safe.
 template <class T, std::size_t kChunk = 64>
 class Slab {
  public:

@@ -19,7 +19,8 @@ class SpscQueue {
  public:
   /// Holds at least `size_min` values.
   explicit SpscQueue(std::size_t size_min)
-      : values_(std::bit_ceil(size_min < 2 ? std::size_t{2} : size_min)), mask_(values_.size() - 1) {}
+      : values_(std::bit_ceil(size_min < 2 ? std::size_t{2} : size_min)),
+        mask_(values_.size() - 1) {}
 
   /// Producer. False when the queue is full; the value is then not taken.
   [[nodiscard]] bool try_push(const T& value) {

@@ -4,8 +4,8 @@
 
 namespace ringcast {
 
-/// One reading of the clocks. A loop turn reads it once and hands it down, so that everything in the
-/// turn agrees on the time and tests can run on a time of their own.
+/// One reading of the clocks. A loop turn reads it once and hands it down, so that everything in
+/// the turn agrees on the time and tests can run on a time of their own.
 struct Time {
   std::uint64_t mono_ns = 0;  ///< never goes back; for deadlines and intervals
   std::uint64_t unix_ms = 0;  ///< wall clock; for event IDs and the Date header only

@@ -15,7 +15,8 @@ class TokenBucket {
  public:
   TokenBucket() = default;
   TokenBucket(std::uint64_t rate_per_second, std::uint64_t burst)
-      : interval_ns_(rate_per_second == 0 ? 0 : std::max<std::uint64_t>(1, kNsPerSecond / rate_per_second)),
+      : interval_ns_(
+            rate_per_second == 0 ? 0 : std::max<std::uint64_t>(1, kNsPerSecond / rate_per_second)),
         depth_ns_(interval_ns_ * std::max<std::uint64_t>(1, burst)) {}
 
   /// Takes one token, or returns false and takes nothing.

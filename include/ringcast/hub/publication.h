@@ -22,12 +22,12 @@ struct Publication {
   std::optional<std::uint32_t> retry_ms;
 };
 
-/// Reads `{"event":"install","data":…,"topic":"orders","retry":5000}`, the body of `POST /publish` and
-/// of a message on the Redis channel. Only `data` is required: a string is delivered as it is, any
-/// other JSON value as compact JSON (its own digits and order kept).
-/// The error's message begins with the field: `event: must not contain a line end or NUL`; for what is
-/// not JSON at all it begins with `body: `. Unknown and repeated fields are refused by name.
-/// Keeps its buffers. Not thread-safe.
+/// Reads `{"event":"install","data":…,"topic":"orders","retry":5000}`, the body of `POST /publish`
+/// and of a message on the Redis channel. Only `data` is required: a string is delivered as it is,
+/// any other JSON value as compact JSON (its own digits and order kept). The error's message begins
+/// with the field: `event: must not contain a line end or NUL`; for what is not JSON at all it
+/// begins with `body: `. Unknown and repeated fields are refused by name. Keeps its buffers. Not
+/// thread-safe.
 class PublicationParser {
  public:
   PublicationParser();

@@ -7,44 +7,44 @@ namespace ringcast::shard {
 /// What a shard counts. The shard's thread writes, any thread reads.
 struct alignas(64) Counters {
   Counter connections_accepted;
-  Counter connections_open;        ///< gauge: request phase, streams and those being closed
-  Counter slots_used;              ///< gauge: of slots_max, armed accepts included
+  Counter connections_open;  ///< gauge: request phase, streams and those being closed
+  Counter slots_used;        ///< gauge: of slots_max, armed accepts included
   Counter slots_max;
   Counter accept_errors;
   Counter requests;
   Counter responses_4xx;
   Counter responses_5xx;
-  Counter streams_open;            ///< gauge
+  Counter streams_open;  ///< gauge
   Counter streams_max;
   Counter streams_opened;
   Counter streams_resumed;
-  Counter streams_refused;         ///< over a limit
+  Counter streams_refused;  ///< over a limit
   Counter streams_ended_by_peer;
   Counter streams_ended_slow;
   Counter streams_ended_drain;
   Counter streams_ended_error;
-  Counter streams_blocked;         ///< gauge
+  Counter streams_blocked;  ///< gauge
   Counter gaps;
   Counter heartbeats;
   Counter events_appended;
   Counter events_evicted;
-  Counter events_kept;             ///< gauge
-  Counter bytes_kept;              ///< gauge
-  Counter topics;                  ///< gauge
-  Counter deliveries;              ///< frames handed to sockets
+  Counter events_kept;  ///< gauge
+  Counter bytes_kept;   ///< gauge
+  Counter topics;       ///< gauge
+  Counter deliveries;   ///< frames handed to sockets
   Counter delivered_bytes;
   Counter sends;
   Counter sends_short;
-  Counter sends_refused;           ///< -EAGAIN
-  Counter tail_bytes;              ///< gauge
-  Counter tails_full;              ///< streams ended because the tail slab was full
-  Counter append_waits;            ///< turns in which late streams held back the log
+  Counter sends_refused;  ///< -EAGAIN
+  Counter tail_bytes;     ///< gauge
+  Counter tails_full;     ///< streams ended because the tail slab was full
+  Counter append_waits;   ///< turns in which late streams held back the log
   Counter publishes_accepted;
-  Counter publishes_refused;       ///< 400
-  Counter publishes_overloaded;    ///< 503
+  Counter publishes_refused;     ///< 400
+  Counter publishes_overloaded;  ///< 503
   Counter turns;
-  Counter turn_ns_max;             ///< longest turn of the loop so far
-  Counter cpu_ns;                  ///< CPU time of the thread, read once a second
+  Counter turn_ns_max;  ///< longest turn of the loop so far
+  Counter cpu_ns;       ///< CPU time of the thread, read once a second
 };
 
 }  // namespace ringcast::shard

@@ -58,11 +58,11 @@ inline constexpr std::size_t kFrameBytesFactor = 8;
 inline constexpr std::size_t kTopicsPerStreamMax = 64;
 
 struct ShardOptions {
-  std::uint32_t index = 0;         ///< of this shard
+  std::uint32_t index = 0;  ///< of this shard
   std::uint32_t shards = 1;
-  std::uint32_t slots = 1024;      ///< connections at most
+  std::uint32_t slots = 1024;  ///< connections at most
   std::uint32_t drain_ms = 10'000;
-  EventId floor{};                 ///< the newest ID at start
+  EventId floor{};  ///< the newest ID at start
   StreamOptions stream;
   HistoryOptions history;
   LimitOptions limits;
