@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ringcast/hub/counters.h"
+#include "ringcast/shard/counters.h"
+
+namespace ringcast::admin {
+
+/// Where the numbers come from. The counters outlive whoever holds this.
+struct MetricsSources {
+  std::vector<const shard::Counters*> shards;  ///< in the order of their index
+  const hub::Counters* hub = nullptr;          ///< null: no hub metrics
+};
+
+/// Every counter, and what the kernel knows of the process, in the Prometheus text format 0.0.4.
+/// Each number is read on its own: two of them may be an instant apart. Any thread; reads /proc and
+/// allocates, so not on the path of an event.
+[[nodiscard]] std::string render_metrics(const MetricsSources& sources);
+
+}  // namespace ringcast::admin

@@ -1,0 +1,296 @@
+#include "ringcast/admin/metrics.h"
+
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <string_view>
+#include <utility>
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ringcast/admin/version.h"
+
+namespace ringcast::admin {
+namespace {
+
+enum class Kind : std::uint8_t { counter, gauge };
+
+/// What a number is divided by, so that it is in the base unit that its name says.
+enum class Unit : std::uint8_t { one, ns_to_seconds, ms_to_seconds };
+
+template <class Counters>
+struct Metric {
+  std::string_view name;
+  Kind kind;
+  Unit unit;
+  std::string_view help;
+  Counter Counters::*value;
+};
+
+constexpr Kind kCounter = Kind::counter;
+constexpr Kind kGauge = Kind::gauge;
+constexpr Unit kOne = Unit::one;
+
+using Shard = shard::Counters;
+constexpr std::array kShardMetrics = std::to_array<Metric<Shard>>({
+    {"ringcast_connections_accepted_total", kCounter, kOne, "Connections accepted.",
+     &Shard::connections_accepted},
+    {"ringcast_connections_open", kGauge, kOne,
+     "Connections open: in their request, streaming, or being closed.", &Shard::connections_open},
+    {"ringcast_slots_used", kGauge, kOne, "Places for connections in use, armed accepts included.",
+     &Shard::slots_used},
+    {"ringcast_slots_max", kGauge, kOne, "Places for connections.", &Shard::slots_max},
+    {"ringcast_accept_errors_total", kCounter, kOne, "Accepts that failed.", &Shard::accept_errors},
+    {"ringcast_requests_total", kCounter, kOne, "Requests answered or turned into streams.",
+     &Shard::requests},
+    {"ringcast_responses_4xx_total", kCounter, kOne, "Responses with a status of 400 to 499.",
+     &Shard::responses_4xx},
+    {"ringcast_responses_5xx_total", kCounter, kOne, "Responses with a status of 500 to 599.",
+     &Shard::responses_5xx},
+    {"ringcast_streams_open", kGauge, kOne, "Streams open.", &Shard::streams_open},
+    {"ringcast_streams_max", kGauge, kOne, "Streams that may be open.", &Shard::streams_max},
+    {"ringcast_streams_opened_total", kCounter, kOne, "Streams opened.", &Shard::streams_opened},
+    {"ringcast_streams_resumed_total", kCounter, kOne, "Streams opened with a last event ID.",
+     &Shard::streams_resumed},
+    {"ringcast_streams_refused_total", kCounter, kOne, "Streams refused because of a limit.",
+     &Shard::streams_refused},
+    {"ringcast_streams_ended_by_peer_total", kCounter, kOne, "Streams that the client ended.",
+     &Shard::streams_ended_by_peer},
+    {"ringcast_streams_ended_slow_total", kCounter, kOne,
+     "Streams ended because the client fell behind the kept history.", &Shard::streams_ended_slow},
+    {"ringcast_streams_ended_drain_total", kCounter, kOne,
+     "Streams ended because the server stops.", &Shard::streams_ended_drain},
+    {"ringcast_streams_ended_error_total", kCounter, kOne,
+     "Streams ended by an error of their connection.", &Shard::streams_ended_error},
+    {"ringcast_streams_blocked", kGauge, kOne, "Streams whose socket takes nothing now.",
+     &Shard::streams_blocked},
+    {"ringcast_gaps_total", kCounter, kOne, "Gap events sent.", &Shard::gaps},
+    {"ringcast_heartbeats_total", kCounter, kOne, "Heartbeats sent.", &Shard::heartbeats},
+    {"ringcast_events_appended_total", kCounter, kOne, "Events appended to the history.",
+     &Shard::events_appended},
+    {"ringcast_events_evicted_total", kCounter, kOne, "Events that left the history.",
+     &Shard::events_evicted},
+    {"ringcast_events_kept", kGauge, kOne, "Events in the history.", &Shard::events_kept},
+    {"ringcast_history_bytes", kGauge, kOne, "Bytes of the events in the history.",
+     &Shard::bytes_kept},
+    {"ringcast_topics", kGauge, kOne, "Topics known.", &Shard::topics},
+    {"ringcast_deliveries_total", kCounter, kOne, "Events handed to the sockets of streams.",
+     &Shard::deliveries},
+    {"ringcast_delivered_bytes_total", kCounter, kOne,
+     "Bytes of events handed to the sockets of streams.", &Shard::delivered_bytes},
+    {"ringcast_sends_total", kCounter, kOne, "Sends.", &Shard::sends},
+    {"ringcast_sends_short_total", kCounter, kOne, "Sends that a socket took only a part of.",
+     &Shard::sends_short},
+    {"ringcast_sends_refused_total", kCounter, kOne, "Sends that a socket took nothing of.",
+     &Shard::sends_refused},
+    {"ringcast_tail_bytes", kGauge, kOne, "Bytes kept of sends that were taken in part.",
+     &Shard::tail_bytes},
+    {"ringcast_tails_full_total", kCounter, kOne,
+     "Streams ended because there was no room for the rest of a send.", &Shard::tails_full},
+    {"ringcast_append_waits_total", kCounter, kOne,
+     "Turns in which streams that were not served yet held back the history.",
+     &Shard::append_waits},
+    {"ringcast_publishes_accepted_total", kCounter, kOne, "Publish requests answered with 204.",
+     &Shard::publishes_accepted},
+    {"ringcast_publishes_refused_total", kCounter, kOne, "Publish requests answered with 400.",
+     &Shard::publishes_refused},
+    {"ringcast_publishes_overloaded_total", kCounter, kOne, "Publish requests answered with 503.",
+     &Shard::publishes_overloaded},
+    {"ringcast_turns_total", kCounter, kOne, "Turns of the event loop.", &Shard::turns},
+    {"ringcast_turn_max_seconds", kGauge, Unit::ns_to_seconds,
+     "Longest turn of the event loop so far.", &Shard::turn_ns_max},
+    {"ringcast_cpu_seconds_total", kCounter, Unit::ns_to_seconds,
+     "CPU time of the thread, read once a second.", &Shard::cpu_ns},
+});
+
+using Hub = hub::Counters;
+constexpr std::array kHubMetrics = std::to_array<Metric<Hub>>({
+    {"ringcast_hub_events_total", kCounter, kOne, "Events that got an ID.", &Hub::events},
+    {"ringcast_hub_event_bytes_total", kCounter, kOne, "Bytes of the encoded events.",
+     &Hub::event_bytes},
+    {"ringcast_hub_inbox_full_total", kCounter, kOne,
+     "Times that the slowest shard held back the hub.", &Hub::inbox_full},
+    {"ringcast_hub_last_id_timestamp_seconds", kGauge, Unit::ms_to_seconds,
+     "Time in the newest event ID, since the Unix epoch.", &Hub::last_id_ms},
+    {"ringcast_hub_last_id_sequence", kGauge, kOne, "Sequence number in the newest event ID.",
+     &Hub::last_id_sequence},
+    {"ringcast_hub_wakes_total", kCounter, kOne, "Sleeping shards woken.", &Hub::wakes},
+});
+
+// The count of an aggregate's members: the most initialisers that it takes. It keeps the tables
+// above complete: a counter that is added without a metric does not compile.
+struct AnyMember {
+  template <class T>
+  operator T() const;  // NOLINT(google-explicit-constructor)
+};
+template <class T, std::size_t... kIndex>
+constexpr bool takes_initialisers(std::index_sequence<kIndex...>) {
+  return requires {
+    T{(static_cast<void>(kIndex), AnyMember{})...};
+  };
+}
+template <class T, std::size_t kCount>
+constexpr bool has_members() {
+  return takes_initialisers<T>(std::make_index_sequence<kCount>{}) &&
+         !takes_initialisers<T>(std::make_index_sequence<kCount + 1>{});
+}
+static_assert(has_members<Shard, kShardMetrics.size()>(), "each shard counter needs a metric");
+static_assert(has_members<Hub, kHubMetrics.size()>(), "each hub counter needs a metric");
+
+void append_number(std::string& out, std::uint64_t value) {
+  std::array<char, 20> text;
+  out.append(text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr);
+}
+
+void append_number(std::string& out, std::uint64_t value, std::uint64_t divisor, int decimals) {
+  append_number(out, value / divisor);
+  std::array<char, 20> text;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value % divisor).ptr;
+  const auto digits = static_cast<std::size_t>(end - text.data());
+  out += '.';
+  out.append(static_cast<std::size_t>(decimals) - digits, '0');
+  out.append(text.data(), digits);
+}
+
+void append_value(std::string& out, std::uint64_t value, Unit unit) {
+  switch (unit) {
+    case Unit::one:
+      append_number(out, value);
+      break;
+    case Unit::ns_to_seconds:
+      append_number(out, value, 1'000'000'000, 9);
+      break;
+    case Unit::ms_to_seconds:
+      append_number(out, value, 1'000, 3);
+      break;
+  }
+  out += '\n';
+}
+
+void append_head(std::string& out, std::string_view name, Kind kind, std::string_view help) {
+  out += "# HELP ";
+  out += name;
+  out += ' ';
+  out += help;
+  out += "\n# TYPE ";
+  out += name;
+  out += kind == Kind::counter ? " counter\n" : " gauge\n";
+}
+
+void append_gauge(std::string& out, std::string_view name, std::string_view help,
+                  std::uint64_t value) {
+  append_head(out, name, Kind::gauge, help);
+  out += name;
+  out += ' ';
+  append_value(out, value, Unit::one);
+}
+
+/// The fields of a small file of /proc, or an empty text.
+std::string_view read_proc(const char* path, std::array<char, 1024>& buffer) {
+  std::FILE* const file = std::fopen(path, "re");
+  if (file == nullptr) return {};
+  const std::size_t bytes = std::fread(buffer.data(), 1, buffer.size(), file);
+  std::fclose(file);
+  return {buffer.data(), bytes};
+}
+
+/// The field number `index`, counted from 0, of numbers between spaces; 0 when it is not there.
+std::uint64_t number_field(std::string_view text, int index) {
+  for (; index > 0; --index) {
+    const std::size_t space = text.find(' ');
+    if (space == std::string_view::npos) return 0;
+    text.remove_prefix(space + 1);
+  }
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+std::uint64_t resident_bytes() {
+  std::array<char, 1024> buffer;
+  return number_field(read_proc("/proc/self/statm", buffer), 1) *
+         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t open_descriptors() {
+  // Since Linux 6.2 the size of the directory is the count; before, it is 0.
+  struct stat status {};
+  if (stat("/proc/self/fd", &status) == 0 && status.st_size > 0) {
+    return static_cast<std::uint64_t>(status.st_size);
+  }
+  DIR* const directory = opendir("/proc/self/fd");
+  if (directory == nullptr) return 0;
+  std::uint64_t count = 0;
+  while (const dirent* entry = readdir(directory)) {  // NOLINT(concurrency-mt-unsafe): own stream
+    if (entry->d_name[0] != '.') ++count;
+  }
+  closedir(directory);
+  return count - 1;  // without the one that read the directory
+}
+
+/// When the process started, in seconds since the Unix epoch.
+std::uint64_t start_time_seconds() {
+  // proc(5), /proc/pid/stat: field 22 is the start in ticks after boot. The name in field 2 may
+  // hold spaces, so count from the parenthesis that closes it: field 3 follows.
+  std::array<char, 1024> buffer;
+  const std::string_view stat_text = read_proc("/proc/self/stat", buffer);
+  const std::size_t name_end = stat_text.rfind(')');
+  if (name_end == std::string_view::npos || name_end + 2 > stat_text.size()) return 0;
+  const std::uint64_t ticks = number_field(stat_text.substr(name_end + 2), 22 - 3);
+  timespec wall{};
+  timespec since_boot{};
+  clock_gettime(CLOCK_REALTIME, &wall);
+  clock_gettime(CLOCK_BOOTTIME, &since_boot);
+  const auto boot_seconds = static_cast<std::uint64_t>(wall.tv_sec - since_boot.tv_sec);
+  return boot_seconds + ticks / static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK));
+}
+
+void append_process_metrics(std::string& out) {
+  append_gauge(out, "ringcast_process_resident_memory_bytes", "Resident memory of the process.",
+               resident_bytes());
+  append_gauge(
+      out, "ringcast_process_open_fds",
+      "Open file descriptors of the process; direct descriptors of a ring are not among them.",
+      open_descriptors());
+  append_gauge(out, "ringcast_process_start_time_seconds",
+               "When the process started, since the Unix epoch.", start_time_seconds());
+  append_head(out, "ringcast_build_info", Kind::gauge, "Always 1; the label says what runs.");
+  out += "ringcast_build_info{version=\"";
+  out += version();
+  out += "\"} 1\n";
+}
+
+}  // namespace
+
+std::string render_metrics(const MetricsSources& sources) {
+  std::string out;
+  out.reserve(8192 + sources.shards.size() * kShardMetrics.size() * 64);
+  for (const Metric<Shard>& metric : kShardMetrics) {
+    if (sources.shards.empty()) break;
+    append_head(out, metric.name, metric.kind, metric.help);
+    for (std::size_t shard = 0; shard < sources.shards.size(); ++shard) {
+      out += metric.name;
+      out += "{shard=\"";
+      append_number(out, shard);
+      out += "\"} ";
+      append_value(out, (sources.shards[shard]->*metric.value).get(), metric.unit);
+    }
+  }
+  if (sources.hub != nullptr) {
+    for (const Metric<Hub>& metric : kHubMetrics) {
+      append_head(out, metric.name, metric.kind, metric.help);
+      out += metric.name;
+      out += ' ';
+      append_value(out, (sources.hub->*metric.value).get(), metric.unit);
+    }
+  }
+  append_process_metrics(out);
+  return out;
+}
+
+}  // namespace ringcast::admin

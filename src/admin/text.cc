@@ -1,0 +1,98 @@
+#include "text.h"
+
+#include "ringcast/admin/log.h"
+
+namespace ringcast::admin {
+namespace {
+
+constexpr std::string_view kHex = "0123456789abcdef";
+
+void append_hex_byte(std::string& out, unsigned byte) {
+  out += kHex[byte >> 4 & 15];
+  out += kHex[byte & 15];
+}
+
+bool disturbs_a_line(char32_t c) {
+  return (c >= 0x80 && c <= 0x9f) || c == 0x2028 || c == 0x2029 || (c >= 0x202a && c <= 0x202e) ||
+         (c >= 0x2066 && c <= 0x2069);
+}
+
+}  // namespace
+
+Character first_character(std::string_view text) {
+  const auto at = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = at(0);
+  if (lead < 0x80) return {1, lead, true};
+  std::size_t bytes = 0;
+  char32_t code_point = 0;
+  char32_t smallest = 0;
+  if (lead >= 0xc2 && lead <= 0xdf) {
+    bytes = 2, code_point = lead & 0x1f, smallest = 0x80;
+  } else if (lead >= 0xe0 && lead <= 0xef) {
+    bytes = 3, code_point = lead & 0x0f, smallest = 0x800;
+  } else if (lead >= 0xf0 && lead <= 0xf4) {
+    bytes = 4, code_point = lead & 0x07, smallest = 0x10000;
+  } else {
+    return {};
+  }
+  if (text.size() < bytes) return {};
+  for (std::size_t i = 1; i < bytes; ++i) {
+    if ((at(i) & 0xc0) != 0x80) return {};
+    code_point = code_point << 6 | (at(i) & 0x3f);
+  }
+  const bool surrogate = code_point >= 0xd800 && code_point <= 0xdfff;
+  if (code_point < smallest || surrogate || code_point > 0x10ffff) return {};
+  return {bytes, code_point, true};
+}
+
+void append_json_text(std::string& out, std::string_view text) {
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    const std::string_view bytes = text.substr(0, character.bytes);
+    text.remove_prefix(character.bytes);
+    if (!character.valid) {
+      out += "\xef\xbf\xbd";
+    } else if (character.code_point == '"' || character.code_point == '\\') {
+      out += '\\';
+      out += bytes;
+    } else if (character.code_point < 0x20 || character.code_point == 0x7f) {
+      out += "\\u00";
+      append_hex_byte(out, character.code_point);
+    } else {
+      out += bytes;
+    }
+  }
+}
+
+std::string safe_text(std::string_view text, std::size_t input_bytes_max) {
+  std::string out;
+  std::size_t left = input_bytes_max;
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    if (character.bytes > left) return out + "…";
+    const std::string_view bytes = text.substr(0, character.bytes);
+    text.remove_prefix(character.bytes);
+    left -= character.bytes;
+    if (character.valid && character.code_point == '\\') {
+      out += "\\\\";
+    } else if (character.valid && character.code_point == '\n') {
+      out += "\\n";
+    } else if (character.valid && character.code_point == '\r') {
+      out += "\\r";
+    } else if (character.valid && character.code_point == '\t') {
+      out += "\\t";
+    } else if (!character.valid || character.code_point < 0x20 || character.code_point == 0x7f) {
+      out += "\\x";
+      append_hex_byte(out, static_cast<unsigned char>(bytes[0]));
+    } else if (disturbs_a_line(character.code_point)) {
+      out += "\\u{";
+      for (int shift = 12; shift >= 0; shift -= 4) out += kHex[character.code_point >> shift & 15];
+      out += '}';
+    } else {
+      out += bytes;
+    }
+  }
+  return out;
+}
+
+}  // namespace ringcast::admin

@@ -1,0 +1,162 @@
+#include "ringcast/admin/metrics.h"
+
+#include <cstdint>
+#include <ctime>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "ringcast/admin/version.h"
+
+namespace ringcast::admin {
+namespace {
+
+/// What a scraper would understand of the text; every deviation from the format 0.0.4 is a failure.
+struct Exposition {
+  std::map<std::string, std::string> type;          // by name
+  std::map<std::string, std::string> value;         // by name and labels
+  std::map<std::string, std::set<std::string>> of;  // series of a name
+};
+
+Exposition parse(const std::string& text) {
+  static const std::regex help(R"(# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) ([^\\]+))");
+  static const std::regex type(R"(# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge))");
+  static const std::regex sample(
+      R"re((([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_][a-zA-Z0-9_]*="[^"\\]*"\})?) ([0-9]+(\.[0-9]+)?))re");
+  Exposition all;
+  std::string helped;
+  std::string typed;
+  EXPECT_FALSE(text.empty());
+  EXPECT_EQ(text.back(), '\n') << "the last line must end";
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::smatch match;
+    if (std::regex_match(line, match, help)) {
+      helped = match[1];
+      EXPECT_FALSE(all.type.contains(helped)) << "described twice: " << line;
+    } else if (std::regex_match(line, match, type)) {
+      typed = match[1];
+      EXPECT_EQ(typed, helped) << "HELP and TYPE belong together: " << line;
+      EXPECT_TRUE(all.type.emplace(typed, match[2]).second) << "typed twice: " << line;
+    } else if (std::regex_match(line, match, sample)) {
+      EXPECT_EQ(match[2], typed) << "samples follow their TYPE: " << line;
+      EXPECT_TRUE(all.value.emplace(match[1], match[4]).second) << "given twice: " << line;
+      all.of[match[2]].insert(match[1]);
+    } else {
+      ADD_FAILURE() << "not the format: " << line;
+    }
+  }
+  return all;
+}
+
+TEST(Metrics, TheTextIsWellFormed) {
+  const shard::Counters shards[3];
+  const hub::Counters hub;
+  const Exposition all = parse(render_metrics({{&shards[0], &shards[1], &shards[2]}, &hub}));
+  for (const auto& [name, type] : all.type) {
+    EXPECT_TRUE(name.starts_with("ringcast_")) << name;
+    EXPECT_EQ(name.ends_with("_total"), type == "counter") << name;
+    ASSERT_TRUE(all.of.contains(name)) << "no sample of " << name;
+    const bool per_shard = all.of.at(name).begin()->find("{shard=") != std::string::npos;
+    EXPECT_EQ(all.of.at(name).size(), per_shard ? 3u : 1u) << name;
+  }
+}
+
+TEST(Metrics, TheShardIsALabel) {
+  shard::Counters shards[2];
+  shards[0].streams_open.set(11);
+  shards[1].streams_open.set(22);
+  const Exposition all = parse(render_metrics({{&shards[0], &shards[1]}, nullptr}));
+  EXPECT_EQ(all.value.at("ringcast_streams_open{shard=\"0\"}"), "11");
+  EXPECT_EQ(all.value.at("ringcast_streams_open{shard=\"1\"}"), "22");
+  EXPECT_FALSE(all.type.contains("ringcast_hub_events_total"));
+}
+
+// Both structs hold nothing but counters, so they can be filled as if they were arrays of them.
+template <class Counters>
+std::set<std::string> fill(Counters& counters, std::uint64_t first) {
+  std::set<std::string> expected;
+  auto* const each = reinterpret_cast<Counter*>(&counters);
+  for (std::size_t i = 0; i < sizeof(Counters) / sizeof(Counter); ++i) {
+    each[i].set(first + i);
+    expected.insert(std::to_string(first + i));
+  }
+  return expected;
+}
+
+TEST(Metrics, EveryCounterIsExported) {
+  shard::Counters shard;
+  hub::Counters hub;
+  std::set<std::string> missing = fill(shard, 1'000'000'001);
+  missing.merge(fill(hub, 2'000'000'001));
+  const Exposition all = parse(render_metrics({{&shard}, &hub}));
+  std::size_t found = 0;
+  for (const auto& [series, value] : all.value) {
+    if (series.starts_with("ringcast_process") || series.starts_with("ringcast_build")) continue;
+    std::string digits;
+    for (const char c : value) {
+      if (c != '.') digits += c;
+    }
+    found += missing.erase(digits);
+  }
+  // What is left over is the padding at the end of each struct: less than a cache line each.
+  EXPECT_EQ(found, all.value.size() - 4);
+  EXPECT_LT(missing.size(), 2 * 64 / sizeof(Counter));
+  for (const std::string& value : missing) {
+    const std::uint64_t number = std::stoull(value);
+    EXPECT_TRUE(number > 2'000'000'000 ? number > 2'000'000'006 : number > 1'000'000'039) << number;
+  }
+}
+
+TEST(Metrics, TimesAreInSeconds) {
+  shard::Counters shard;
+  hub::Counters hub;
+  shard.cpu_ns.set(1'000'000'007);
+  shard.turn_ns_max.set(50);
+  hub.last_id_ms.set(1'700'000'000'042);
+  const Exposition all = parse(render_metrics({{&shard}, &hub}));
+  EXPECT_EQ(all.value.at("ringcast_cpu_seconds_total{shard=\"0\"}"), "1.000000007");
+  EXPECT_EQ(all.value.at("ringcast_turn_max_seconds{shard=\"0\"}"), "0.000000050");
+  EXPECT_EQ(all.value.at("ringcast_hub_last_id_timestamp_seconds"), "1700000000.042");
+}
+
+TEST(Metrics, TheLargestNumberIsWrittenWhole) {
+  shard::Counters shard;
+  shard.sends.set(~std::uint64_t{0});
+  shard.cpu_ns.set(~std::uint64_t{0});
+  const Exposition all = parse(render_metrics({{&shard}, nullptr}));
+  EXPECT_EQ(all.value.at("ringcast_sends_total{shard=\"0\"}"), "18446744073709551615");
+  EXPECT_EQ(all.value.at("ringcast_cpu_seconds_total{shard=\"0\"}"), "18446744073.709551615");
+}
+
+TEST(Metrics, TheProcessIsMeasured) {
+  const Exposition before = parse(render_metrics({}));
+  const double resident = std::stod(before.value.at("ringcast_process_resident_memory_bytes"));
+  EXPECT_GT(resident, 1e6);
+  EXPECT_LT(resident, 1e10);
+  const double started = std::stod(before.value.at("ringcast_process_start_time_seconds"));
+  EXPECT_LE(started, static_cast<double>(std::time(nullptr)) + 1);
+  EXPECT_GT(started, static_cast<double>(std::time(nullptr)) - 3600);
+  EXPECT_EQ(before.value.at("ringcast_build_info{version=\"" + std::string(version()) + "\"}"),
+            "1");
+
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const Exposition after = parse(render_metrics({}));
+  EXPECT_EQ(std::stoi(after.value.at("ringcast_process_open_fds")),
+            std::stoi(before.value.at("ringcast_process_open_fds")) + 2);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(Metrics, TheVersionHasThreeParts) {
+  EXPECT_TRUE(std::regex_match(std::string(version()), std::regex(R"(\d+\.\d+\.\d+)")));
+}
+
+}  // namespace
+}  // namespace ringcast::admin
