@@ -124,6 +124,7 @@ Gathered gather(const BroadcastLog& log, Ordinal cursor, std::span<const TopicNe
       std::min<std::uint64_t>(limits.bytes, std::numeric_limits<std::uint32_t>::max());
   std::uint64_t bytes = 0;
   std::size_t spans = 0;
+  std::uint32_t events = 0;
   std::uint64_t joins_at = ~std::uint64_t{0};  // position where a neighbour of the last span starts
 
   const Ordinal next = visit(log, cursor, topics, limits.scan, [&](Ordinal, const LogEntry& entry) {
@@ -137,11 +138,12 @@ Gathered gather(const BroadcastLog& log, Ordinal cursor, std::span<const TopicNe
       out[spans++] = iovec{const_cast<std::byte*>(frame.data()), frame.size()};
     }
     bytes += frame.size();
+    ++events;
     // On the plain wire the chunk framing lies between neighbours.
     if (wire == Wire::chunked) joins_at = entry.position + entry.bytes;
     return true;
   });
-  return {static_cast<std::uint32_t>(spans), static_cast<std::uint32_t>(bytes), next};
+  return {static_cast<std::uint32_t>(spans), static_cast<std::uint32_t>(bytes), events, next};
 }
 
 Split split(const BroadcastLog& log, Ordinal cursor, std::span<const TopicNews> topics, Wire wire,

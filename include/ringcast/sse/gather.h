@@ -24,6 +24,7 @@ struct GatherLimits {
 struct Gathered {
   std::uint32_t spans = 0;   ///< written to `out`
   std::uint32_t bytes = 0;
+  std::uint32_t events = 0;  ///< frames in them
   Ordinal next = 0;          ///< the cursor after what was gathered; head() when nothing is left
 };
 
