@@ -99,11 +99,14 @@ class Ring {
   void wake_from_outside();
 
   /// Submits, and sleeps until a completion is there or `timeout` has passed; nothing = no limit.
+  /// May return early with none, after a signal.
   void wait(std::optional<std::chrono::nanoseconds> timeout);
   /// The next completion that has arrived, in order; false when there is none now.
   [[nodiscard]] bool next(Completion& completion);
 
   [[nodiscard]] const RingOptions& options() const;
+  /// Receive buffers that are not the kernel's: 1 while the last completion of `next` shows data.
+  [[nodiscard]] std::uint32_t receive_buffers_held() const;
 
  private:
   struct Impl;
