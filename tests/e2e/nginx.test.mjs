@@ -1,0 +1,181 @@
+// Behind nginx as a reverse proxy, with its defaults and with kept connections.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { EventSource } from 'eventsource';
+
+import { describeInEachMode, request, sharedServer, sleep, until } from './harness.mjs';
+
+async function freePort() {
+  const server = net.createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+class Nginx {
+  static async start(upstreamPort) {
+    const nginx = new Nginx();
+    nginx.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ringcast-nginx-'));
+    nginx.defaultPort = await freePort();
+    nginx.keepPort = await freePort();
+    const at = (name) => path.join(nginx.folder, name);
+    fs.writeFileSync(
+      at('nginx.conf'),
+      `${process.getuid() === 0 ? 'user root;' : ''}
+      daemon off;
+      worker_processes 1;
+      pid ${at('pid')};
+      error_log stderr warn;
+      events { worker_connections 256; }
+      http {
+        access_log off;
+        client_body_temp_path ${at('body')};
+        proxy_temp_path ${at('proxy')};
+        fastcgi_temp_path ${at('fastcgi')};
+        uwsgi_temp_path ${at('uwsgi')};
+        scgi_temp_path ${at('scgi')};
+        upstream ringcast { server 127.0.0.1:${upstreamPort}; keepalive 8; }
+        server {
+          listen 127.0.0.1:${nginx.defaultPort};
+          location / { proxy_pass http://127.0.0.1:${upstreamPort}; }
+        }
+        server {
+          listen 127.0.0.1:${nginx.keepPort};
+          location / {
+            proxy_pass http://ringcast;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+          }
+        }
+      }`,
+    );
+    nginx.output = '';
+    nginx.child = spawn('/usr/sbin/nginx', ['-e', 'stderr', '-p', nginx.folder, '-c', at('nginx.conf')], { stdio: ['ignore', 'ignore', 'pipe'] });
+    nginx.child.stderr.setEncoding('utf8').on('data', (text) => (nginx.output += text));
+    nginx.exited = new Promise((resolve) => nginx.child.on('close', resolve));
+    process.on('exit', () => nginx.child.kill('SIGKILL'));
+    for (const port of [nginx.defaultPort, nginx.keepPort]) {
+      await until(
+        () => {
+          assert.equal(nginx.child.exitCode, null, nginx.output);
+          return new Promise((resolve) => {
+            const socket = net.connect(port, '127.0.0.1', () => {
+              socket.destroy();
+              resolve(true);
+            });
+            socket.on('error', () => resolve(false));
+          });
+        },
+        'nginx listens',
+      );
+    }
+    return nginx;
+  }
+
+  async stop() {
+    this.child.kill('SIGTERM');
+    await this.exited;
+    fs.rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+describeInEachMode('nginx', (descriptors) => {
+  const shared = sharedServer({ descriptors, config: { stream: { retry_ms: 100 } } });
+  let nginx;
+  before(async () => {
+    nginx = await Nginx.start(shared.server.port);
+  });
+  after(async () => {
+    await nginx?.stop();
+  });
+
+  const doors = {
+    'its default settings': () => `http://127.0.0.1:${nginx.defaultPort}`,
+    'HTTP/1.1 and kept connections': () => `http://127.0.0.1:${nginx.keepPort}`,
+  };
+
+  function listen(url, events, query = '') {
+    const source = new EventSource(`${url}/events${query}`);
+    source.addEventListener('message', (event) => events.push({ id: event.lastEventId, data: event.data, at: performance.now() }));
+    let connected = false;
+    source.addEventListener('heartbeat', () => (connected = true));
+    return { source, connected: () => connected };
+  }
+
+  for (const [name, door] of Object.entries(doors)) {
+    test(`EventsArriveAtOnceThrough ${name}`, async () => {
+      const events = [];
+      const begin = performance.now();
+      const { source, connected } = listen(door(), events);
+      try {
+        await until(connected, 'the first bytes come through');
+        assert.ok(performance.now() - begin < 1000, 'the first bytes were held back');
+        for (let i = 0; i < 5; ++i) {
+          const sentAt = performance.now();
+          const id = await shared.server.publish({ data: `through ${i}` });
+          await until(() => events.at(-1)?.id === id, 'the event');
+          assert.ok(events.at(-1).at - sentAt < 1000, 'the event was held back');
+        }
+      } finally {
+        source.close();
+      }
+    });
+
+    test(`StreamResumesThrough ${name}`, async () => {
+      const ids = [];
+      for (let i = 0; i < 20; ++i) ids.push(await shared.server.publish({ data: `${i}` }));
+      const events = [];
+      const { source } = listen(door(), events, `?last_event_id=${ids[4]}`);
+      try {
+        await until(() => events.length >= 15, 'the missed events');
+        ids.push(await shared.server.publish({ data: 'live' }));
+        await until(() => events.length >= 16, 'the live event');
+        assert.deepEqual(events.map((event) => event.id), ids.slice(5));
+      } finally {
+        source.close();
+      }
+    });
+
+    test(`PublishingThrough ${name}`, async () => {
+      const headers = { 'Content-Type': 'application/json' };
+      const accepted = await shared.server.metric('ringcast_shard_connections_accepted_total');
+      for (let i = 0; i < 10; ++i) {
+        const answer = await request(`${door()}/publish`, { method: 'POST', headers, body: '{"data":"x"}' });
+        assert.equal(answer.status, 204, answer.text);
+        assert.match(answer.headers['event-id'], /^\d+-\d+$/);
+      }
+      const opened = (await shared.server.metric('ringcast_shard_connections_accepted_total')) - accepted;
+      if (name.includes('kept')) assert.ok(opened <= 3, `${opened} connections for ten requests`);
+    });
+
+    test(`ClientThatLeavesIsNoticedThrough ${name}`, async () => {
+      const before = await shared.server.metric('ringcast_shard_streams_open');
+      const { source, connected } = listen(door(), []);
+      await until(connected, 'the stream');
+      assert.equal(await shared.server.metric('ringcast_shard_streams_open'), before + 1);
+      source.close();
+      await until(async () => (await shared.server.metric('ringcast_shard_streams_open')) === before, 'the stream is gone');
+    });
+  }
+
+  test('StreamsSurviveAReloadOfNginx', async () => {
+    const events = [];
+    const { source, connected } = listen(doors['HTTP/1.1 and kept connections'](), events);
+    try {
+      await until(connected, 'the stream');
+      nginx.child.kill('SIGHUP');
+      await sleep(500);
+      const id = await shared.server.publish({ data: 'after the reload' });
+      await until(() => events.at(-1)?.id === id, 'the event');
+    } finally {
+      source.close();
+    }
+  });
+});
