@@ -131,7 +131,7 @@ void write_data(Writer& out, std::string_view data, bool has_cr) {
     if (line_end == data.size()) return;
     at = line_end + 1;
     if (line_end == cr) {
-      if (lf == at) ++at;
+      if (lf == at && at < data.size()) ++at;  // without an LF, lf is the size
       cr = find(data, '\r', at);
     }
     if (lf < at) lf = find(data, '\n', at);
