@@ -1,0 +1,63 @@
+#include "allocation_counter.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include <malloc.h>
+
+namespace ringcast::test {
+namespace {
+
+std::atomic<std::uint64_t> allocation_count{0};
+std::atomic<std::int64_t> byte_count{0};
+
+void* allocate(std::size_t bytes, std::size_t alignment) {
+  void* memory =
+      alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
+          ? std::malloc(bytes == 0 ? 1 : bytes)
+          : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  if (memory == nullptr) std::abort();
+  allocation_count.fetch_add(1, std::memory_order_relaxed);
+  byte_count.fetch_add(static_cast<std::int64_t>(malloc_usable_size(memory)),
+                       std::memory_order_relaxed);
+  return memory;
+}
+
+void release(void* memory) {
+  if (memory == nullptr) return;
+  byte_count.fetch_sub(static_cast<std::int64_t>(malloc_usable_size(memory)),
+                       std::memory_order_relaxed);
+  std::free(memory);
+}
+
+}  // namespace
+
+std::uint64_t allocations() {
+  return allocation_count.load(std::memory_order_relaxed);
+}
+std::int64_t bytes_allocated() {
+  return byte_count.load(std::memory_order_relaxed);
+}
+
+}  // namespace ringcast::test
+
+// The other forms of the standard library call these.
+void* operator new(std::size_t bytes) {
+  return ringcast::test::allocate(bytes, 1);
+}
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  return ringcast::test::allocate(bytes, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept {
+  ringcast::test::release(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  ringcast::test::release(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+  ringcast::test::release(memory);
+}
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  ringcast::test::release(memory);
+}
