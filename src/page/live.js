@@ -7,6 +7,7 @@ import { wire_publish } from "./live_publish.js";
 
 const REFRESH_MS = 250;
 const STALE_SECONDS = 45;
+const TOGGLE_TEXT = { stop: "Disconnect", start: "Connect", try_now: "Try now" };
 const TOPICS_MAX = 64; // of one stream
 
 const by_id = (id) => document.getElementById(id);
@@ -52,9 +53,14 @@ function show_state() {
   set_text(by_id("state"), state);
   set_text(by_id("reason"), state === "open" || state === "connecting" ? "" : reason);
   by_id("sign-in").hidden = !sign_in;
-  const at_rest = state === "closed" && connection.next_try_at === null;
-  set_text(by_id("toggle"), state === "open" || state === "connecting" ? "Disconnect" : at_rest ? "Connect" : "Try now");
+  set_text(by_id("toggle"), TOGGLE_TEXT[action_offered()]);
   refresh();
+}
+
+function action_offered() {
+  const { state, next_try_at } = connection;
+  if (state === "open" || state === "connecting") return "stop";
+  return state === "closed" && next_try_at === null ? "start" : "try_now";
 }
 
 function detail_text(now) {
@@ -117,8 +123,10 @@ by_id("topics-form").addEventListener("submit", (submit) => {
 });
 by_id("topics").addEventListener("change", apply_topics);
 by_id("toggle").addEventListener("click", () => {
-  if (connection.state === "open" || connection.state === "connecting") connection.stop("by you");
-  else connection.start(topics_in_field());
+  const action = action_offered();
+  if (action === "stop") connection.stop("by you");
+  else if (action === "start") connection.start(topics_in_field());
+  else connection.try_now();
 });
 by_id("replay").addEventListener("click", () => connection.start(topics_in_field(), "0-0"));
 by_id("sign-out").addEventListener("click", async () => {

@@ -82,6 +82,12 @@ export class LiveConnection {
     this.#connect("connecting");
   }
 
+  // Does not wait any longer for the next try.
+  try_now() {
+    this.#stop();
+    this.#connect("reconnecting");
+  }
+
   stop(reason) {
     this.#stop();
     this.#set("closed", { reason });
@@ -119,9 +125,7 @@ export class LiveConnection {
   #hurry() {
     const stale =
       this.state === "open" && performance.now() - this.last_byte_at > STALE_MS;
-    if (!this.#may_hurry && !stale) return;
-    this.#stop();
-    this.#connect("reconnecting");
+    if (this.#may_hurry || stale) this.try_now();
   }
 
   async #connect(state) {
