@@ -88,7 +88,8 @@ class Mutator {
         if (!input.empty()) input[at] = static_cast<char>(below(256));
         break;
       case 1:
-        if (!input.empty()) input[at] = static_cast<char>(input[at] ^ (1U << below(8)));
+        if (!input.empty())
+          input[at] = static_cast<char>(static_cast<unsigned char>(input[at]) ^ (1U << below(8)));
         break;
       case 2:
         input.insert(at, 1, static_cast<char>(below(256)));
