@@ -121,7 +121,8 @@ export class EventLog {
     } else {
       data.append(element("span", "json-more", is_of_server(event, "heartbeat") ? "still here" : "empty"));
     }
-    row.append(time, element("span", "row-type", event.type), data, element("span", "row-id", event.id ?? ""), raw);
+    const type = element("span", "row-type", event.type);
+    row.append(time, type, data, element("span", "row-id", event.id ?? ""), raw);
     this.#raw.set(row, event.raw.slice(0, SHOWN_UNITS_MAX));
     this.#learn(event.type);
     row.hidden = !this.#matches(event.type);
