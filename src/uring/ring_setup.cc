@@ -152,7 +152,7 @@ Result<void> Ring::Impl::set_up() {
   }
   event_fd = eventfd(0, EFD_CLOEXEC);
   if (event_fd < 0) return explain_setup_failure(errno);
-  messages_work = message_wakes_sleeping_ring();
+  messages_work = options.wake_by_message && message_wakes_sleeping_ring();
   arm_event_fd();
   return {};
 }

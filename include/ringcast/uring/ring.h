@@ -1,13 +1,13 @@
 #pragma once
 
-#include <sys/socket.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
+
+#include <sys/socket.h>
 
 #include "ringcast/base/result.h"
 #include "ringcast/uring/operation.h"
@@ -20,15 +20,16 @@ enum class Descriptors : std::uint8_t {
 };
 
 struct RingOptions {
-  std::uint32_t submissions = 1024;     ///< entries of the submission queue; a power of two
-  std::uint32_t slots = 1024;           ///< connections at most
+  std::uint32_t submissions = 1024;  ///< entries of the submission queue; a power of two
+  std::uint32_t slots = 1024;        ///< connections at most
   Descriptors descriptors = Descriptors::direct;
   std::uint32_t receive_buffers = 256;  ///< shared by all connections; a power of two
   std::uint32_t receive_buffer_bytes = 2048;
+  bool wake_by_message = true;  ///< IORING_OP_MSG_RING where it works; false: always by eventfd
 };
 
-/// The address of a peer; the kernel writes it while an accept is armed, so it must stay where it is
-/// until the accept completes.
+/// The address of a peer; the kernel writes it while an accept is armed, so it must stay where it
+/// is until the accept completes.
 struct PeerAddress {
   sockaddr_storage address;
   socklen_t length;
@@ -50,8 +51,8 @@ struct SendFailure {
 
 /// One io_uring instance, as narrow as the shard and the hub need it.
 ///
-/// A concrete class on purpose: tests link a simulated one in its place (tests/sim), which has these
-/// members and none of the kernel. Above this line everything is a slot; direct or ordinary
+/// A concrete class on purpose: tests link a simulated one in its place (tests/sim), which has
+/// these members and none of the kernel. Above this line everything is a slot; direct or ordinary
 /// descriptors make no difference.
 ///
 /// Threads: created, used and destroyed on one thread (IORING_SETUP_SINGLE_ISSUER), but for
@@ -70,27 +71,30 @@ class Ring {
 
   /// Takes the next connection of a listening socket into `handle.slot`. One-shot.
   void accept(int listener, Handle handle, PeerAddress& peer);
-  /// Receives into shared buffers until the end. -ENOBUFS: no buffer was free; arm again.
+  /// Receives into shared buffers until the end. Without `more`, and neither the end nor an error:
+  /// arm again. So it is after -ENOBUFS (no buffer was free), and the kernel also stops after data
+  /// when its completion queue was full.
   void receive(Handle handle);
   /// Completes when the socket has room to write, or failed. One-shot.
   void wait_writable(Handle handle);
   /// Ends our direction of the connection (FIN). May run on a kernel worker.
   void shutdown_write(Handle handle);
-  /// Closes. Only when nothing else is outstanding on the slot, or the next connection in it would be
-  /// given the old one's completions.
+  /// Closes. Only when nothing else is outstanding on the slot, or the next connection in it would
+  /// be given the old one's completions.
   void close(Handle handle);
-  /// Cancels an accept, receive or wait_writable. Its own completion follows with -ECANCELED, unless
-  /// it was already on its way; the cancel itself completes as Operation::cancel.
+  /// Cancels an accept, receive or wait_writable. Its own completion follows with -ECANCELED,
+  /// unless it was already on its way; the cancel itself completes as Operation::cancel.
   void cancel(Operation operation, Handle handle);
 
-  /// Sends now or not at all: what the socket does not take at once is reported by `flush_sends`, and
-  /// the kernel keeps no reference to the bytes. At most one send for each slot between two flushes
-  /// (two can be reordered). `place` is the caller's number for it.
+  /// Sends now or not at all: what the socket does not take at once is reported by `flush_sends`,
+  /// and the kernel keeps no reference to the bytes. At most one send for each slot between two
+  /// flushes (two can be reordered). `place` is the caller's number for it.
   void send(Slot slot, std::span<const std::byte> bytes, std::uint32_t place);
   /// The same for several spans. `message` must live until `flush_sends`.
   void send(Slot slot, const msghdr& message, std::uint32_t place);
-  /// Submits everything and returns each send since the last flush that was refused or short, in any
-  /// order. Afterwards the kernel holds no bytes of any send. Other completions stay for `next`.
+  /// Submits everything and returns each send since the last flush that was refused or short, in
+  /// any order. Afterwards the kernel holds no bytes of any send. Other completions stay for
+  /// `next`.
   [[nodiscard]] std::span<const SendFailure> flush_sends();
 
   /// Wakes the thread that owns `other`, which sees a completion Operation::wake.
