@@ -1,0 +1,177 @@
+#include "schema.h"
+
+#include <array>
+
+#include "ringcast/hub/publication.h"
+#include "ringcast/uring/operation.h"
+
+namespace ringcast::config {
+namespace {
+
+constexpr std::size_t kListenMax = 16;
+constexpr std::uint32_t kShardsMax = 256;
+constexpr std::uint32_t kDaySeconds = 86'400;
+// Half of what the codec of completions can number: the rest is for connections that do not stream
+// yet.
+constexpr std::uint32_t kStreamsPerShardMax = uring::kSlotsMax / 2;
+constexpr std::uint32_t kRateMax = 1'000'000;
+constexpr std::uint32_t kEventBytesMax = 64u << 20;
+// The smallest history in which half holds two events, as `contradictions` asks for bytes.
+constexpr std::uint64_t kHistoryEventsMin = 4;
+constexpr std::uint64_t kHistoryEventsMax = std::uint64_t{1} << 24;
+constexpr std::uint64_t kHistoryBytesMax = std::uint64_t{64} << 30;
+
+constexpr Choice<DescriptorChoice> kDescriptors[] = {{"auto", DescriptorChoice::automatic},
+                                                     {"direct", DescriptorChoice::direct},
+                                                     {"ordinary", DescriptorChoice::ordinary}};
+constexpr Choice<shard::SlowConsumer> kSlowConsumers[] = {
+    {"disconnect", shard::SlowConsumer::disconnect}, {"skip", shard::SlowConsumer::skip}};
+constexpr Choice<shard::Refusal> kRefusals[] = {{"auto", shard::Refusal::automatic},
+                                                {"status", shard::Refusal::status},
+                                                {"retry", shard::Refusal::retry}};
+constexpr Choice<admin::LogLevel> kLevels[] = {
+    {"trace", admin::LogLevel::trace}, {"debug", admin::LogLevel::debug},
+    {"info", admin::LogLevel::info},   {"warning", admin::LogLevel::warning},
+    {"error", admin::LogLevel::error}, {"critical", admin::LogLevel::critical},
+    {"off", admin::LogLevel::off}};
+constexpr Choice<admin::LogFormat> kFormats[] = {{"text", admin::LogFormat::text},
+                                                 {"json", admin::LogFormat::json}};
+
+std::string text(bool value) {
+  return value ? "true" : "false";
+}
+std::string text(std::uint32_t value) {
+  return std::to_string(value);
+}
+std::string text(std::size_t value) {
+  return std::to_string(value);
+}
+std::string text(const std::vector<ListenAddress>& addresses) {
+  std::string out = "[";
+  for (const ListenAddress& address : addresses) {
+    if (out.size() > 1) out += ", ";
+    out += string_text(to_string(address));
+  }
+  return out + "]";
+}
+template <class Enum, std::size_t kCount>
+std::string text(Enum value, const Choice<Enum> (&choices)[kCount]) {
+  for (const Choice<Enum>& choice : choices) {
+    if (choice.value == value) return string_text(choice.name);
+  }
+  return string_text(choices[0].name);
+}
+
+constexpr std::array kSchema = std::to_array<Key>({
+    {"server", "listen", "plain HTTP; port 0 = any free one",
+     [](const Value& v, Config& c) { v.read(c.server.listen, kListenMax); },
+     [](const Config& c) { return text(c.server.listen); }},
+    {"server", "admin_listen", "metrics, health, readiness; \"\" = off",
+     [](const Value& v, Config& c) { v.read(c.server.admin_listen); },
+     [](const Config& c) {
+       return string_text(c.server.admin_listen ? to_string(*c.server.admin_listen) : "");
+     }},
+    {"server", "shards", "threads; 0 = one for each CPU that the process may use",
+     [](const Value& v, Config& c) {
+       v.read(c.server.shards, 0, kShardsMax, "0 = one for each CPU");
+     },
+     [](const Config& c) { return text(c.server.shards); }},
+    {"server", "pin", "each shard to a CPU of its own",
+     [](const Value& v, Config& c) { v.read(c.server.pin); },
+     [](const Config& c) { return text(c.server.pin); }},
+    {"server", "drain_seconds", "seconds that a stop may take; 0 = at once",
+     [](const Value& v, Config& c) { v.read(c.server.drain_seconds, 0, 3'600, "0 = at once"); },
+     [](const Config& c) { return text(c.server.drain_seconds); }},
+    {"server", "descriptors", "\"auto\" = by trying what the kernel can; \"direct\", \"ordinary\"",
+     [](const Value& v, Config& c) { v.read(c.server.descriptors, kDescriptors); },
+     [](const Config& c) { return text(c.server.descriptors, kDescriptors); }},
+    {"server", "state_directory",
+     "\"\" = $STATE_DIRECTORY, $XDG_STATE_HOME/ringcast or ~/.local/state/ringcast",
+     [](const Value& v, Config& c) { v.read_path(c.server.state_directory); },
+     [](const Config& c) { return string_text(c.server.state_directory); }},
+    {"server", "streams_per_shard", "0 = as many as descriptors allow",
+     [](const Value& v, Config& c) {
+       v.read(c.server.streams_per_shard, 0, kStreamsPerShardMax,
+              "0 = as many as descriptors allow");
+     },
+     [](const Config& c) { return text(c.server.streams_per_shard); }},
+
+    {"stream", "heartbeat_seconds", "seconds of silence, may be a fraction; 0 = off",
+     [](const Value& v, Config& c) {
+       v.read_seconds_or_off(c.stream.heartbeat_ms, 10, kDaySeconds * 1'000);
+     },
+     [](const Config& c) { return seconds_text(c.stream.heartbeat_ms); }},
+    {"stream", "retry_ms", "milliseconds that a client waits before it connects again",
+     [](const Value& v, Config& c) { v.read(c.stream.retry_ms, 0, hub::kRetryMsMax); },
+     [](const Config& c) { return text(c.stream.retry_ms); }},
+    {"stream", "slow_consumer", "\"disconnect\", or \"skip\" with a gap",
+     [](const Value& v, Config& c) { v.read(c.stream.slow_consumer, kSlowConsumers); },
+     [](const Config& c) { return text(c.stream.slow_consumer, kSlowConsumers); }},
+    {"stream", "replay_on_connect", "true = the whole history for a stream without Last-Event-ID",
+     [](const Value& v, Config& c) { v.read(c.stream.replay_on_connect); },
+     [](const Config& c) { return text(c.stream.replay_on_connect); }},
+
+    {"stream.event_names", "heartbeat", "names of the events that the server itself sends",
+     [](const Value& v, Config& c) { v.read_event_name(c.stream.names.heartbeat); },
+     [](const Config& c) { return string_text(c.stream.names.heartbeat); }},
+    {"stream.event_names", "gap", "",
+     [](const Value& v, Config& c) { v.read_event_name(c.stream.names.gap); },
+     [](const Config& c) { return string_text(c.stream.names.gap); }},
+    {"stream.event_names", "refused", "",
+     [](const Value& v, Config& c) { v.read_event_name(c.stream.names.refused); },
+     [](const Config& c) { return string_text(c.stream.names.refused); }},
+    {"stream.event_names", "closing", "",
+     [](const Value& v, Config& c) { v.read_event_name(c.stream.names.closing); },
+     [](const Config& c) { return string_text(c.stream.names.closing); }},
+
+    {"history", "events", "kept for replay by each shard, whichever limit comes first",
+     [](const Value& v, Config& c) {
+       v.read_count(c.history.events, kHistoryEventsMin, kHistoryEventsMax);
+     },
+     [](const Config& c) { return text(c.history.events); }},
+    {"history", "bytes", "of encoded events, for each shard",
+     [](const Value& v, Config& c) { v.read_bytes(c.history.bytes, 4'096, kHistoryBytesMax); },
+     [](const Config& c) { return bytes_text(c.history.bytes); }},
+
+    {"limits", "event_bytes", "body of a publish request; its encoded event may have 8 times that",
+     [](const Value& v, Config& c) { v.read_bytes(c.limits.event_bytes, 64, kEventBytesMax); },
+     [](const Config& c) { return bytes_text(c.limits.event_bytes); }},
+    {"limits", "header_bytes", "head of a request",
+     [](const Value& v, Config& c) { v.read_bytes(c.limits.header_bytes, 1'024, 1u << 20); },
+     [](const Config& c) { return bytes_text(c.limits.header_bytes); }},
+    {"limits", "connect_per_second", "new connections of each shard; 0 = no limit",
+     [](const Value& v, Config& c) {
+       v.read(c.limits.connect_per_second, 0, kRateMax, "0 = no limit");
+     },
+     [](const Config& c) { return text(c.limits.connect_per_second); }},
+    {"limits", "connect_burst", "connections at once; 0 = as many as in one second",
+     [](const Value& v, Config& c) {
+       v.read(c.limits.connect_burst, 0, kRateMax, "0 = as many as in one second");
+     },
+     [](const Config& c) { return text(c.limits.connect_burst); }},
+    {"limits", "header_seconds", "seconds in which a request head must arrive",
+     [](const Value& v, Config& c) { v.read(c.limits.header_seconds, 1, 3'600); },
+     [](const Config& c) { return text(c.limits.header_seconds); }},
+    {"limits", "body_seconds", "seconds in which a request body must arrive",
+     [](const Value& v, Config& c) { v.read(c.limits.body_seconds, 1, 3'600); },
+     [](const Config& c) { return text(c.limits.body_seconds); }},
+    {"limits", "refusal", "\"status\", \"retry\", or \"auto\" = by what the client is",
+     [](const Value& v, Config& c) { v.read(c.limits.refusal, kRefusals); },
+     [](const Config& c) { return text(c.limits.refusal, kRefusals); }},
+
+    {"log", "level",
+     "\"trace\", \"debug\", \"info\", \"warning\", \"error\", \"critical\", \"off\"",
+     [](const Value& v, Config& c) { v.read(c.log.level, kLevels); },
+     [](const Config& c) { return text(c.log.level, kLevels); }},
+    {"log", "format", "\"text\" or \"json\"",
+     [](const Value& v, Config& c) { v.read(c.log.format, kFormats); },
+     [](const Config& c) { return text(c.log.format, kFormats); }},
+});
+
+}  // namespace
+
+std::span<const Key> schema() {
+  return kSchema;
+}
+
+}  // namespace ringcast::config
