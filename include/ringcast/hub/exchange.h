@@ -52,9 +52,9 @@ struct ExchangeOptions {
 
 /// Everything that threads say to each other, and nothing else.
 ///
-///    shard 0 --commands--> \            / --events--> shard 0   one ring, every shard reads all of
-///    it shard 1 --commands-->  >   hub    <  --events--> shard 1
-///            <--replies---             \
+///    shard 0  --commands-->         --events-->  shard 0    one ring: every
+///    shard 1  --commands-->   hub   --events-->  shard 1    shard reads all of it
+///             <--replies---
 ///
 /// The events are one ring with as many readers as shards, not a queue for each: the frame is
 /// copied once however many shards there are, and "room in every inbox" is one comparison with the

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ringcast/http/request.h"
+#include "ringcast/uring/ring.h"
+
+namespace ringcast::shard {
+
+/// Which deadline a connection runs under. Each kind has one fixed length, so a list in the order
+/// of joining is also in the order of expiry.
+enum class Deadline : std::uint8_t {
+  none,
+  head,        ///< the request head must be whole
+  body,        ///< the body must be whole
+  keep_alive,  ///< the next request must begin
+  write,       ///< the client must take the answer
+};
+inline constexpr std::size_t kDeadlineKinds = 5;
+
+/// What happens once the output is out.
+enum class AfterOutput : std::uint8_t { next_request, close, become_stream };
+
+/// A connection in its request phase. Pooled; a stream gives it back.
+///
+///   reading --request--> answering ----output out----> reading | lingering | stream
+///      |                     ^
+///      '--POST /publish--> waiting (for the hub's reply)
+struct Connection {
+  enum class State : std::uint8_t { reading, waiting, answering };
+
+  /// What is reset when the connection goes back to the pool.
+  struct Progress {
+    uring::Slot slot{};
+    State state = State::reading;
+    AfterOutput after = AfterOutput::next_request;
+    Deadline deadline = Deadline::none;
+    bool over_connect_limit = false;  ///< accepted only to be told so
+    bool continue_sent = false;       ///< 100 Continue for this request
+    bool receive_paused = false;      ///< too much input waits; the receive is being cancelled
+    bool ended_by_peer = false;       ///< no more input will come; the answer still goes out
+    bool output_queued = false;       ///< in the list of connections with output
+    bool output_blocked = false;      ///< waits until the socket can be written
+    bool reply_keep_alive = true;     ///< of the request that waits for the hub
+    bool stream_reserved = false;     ///< counts as a stream already, with `topic_set` interned
+    std::uint32_t topic_set = 0;
+    std::size_t output_sent = 0;
+    std::uint64_t deadline_since_ns = 0;
+  };
+
+  explicit Connection(const http::ParserLimits& limits) : parser(limits) {}
+
+  Progress at;
+  std::uint32_t serial = 0;  ///< counts requests for ever; a late reply to an older one is dropped
+  http::RequestParser parser;
+  std::string input;  ///< arrived behind the current request (pipelining)
+  std::string output;
+
+  // Of the deadline list.
+  std::uint32_t next = 0xffff'ffff;
+  std::uint32_t previous = 0xffff'ffff;
+};
+
+/// Pool of connections, bounded, growing with use. Handles are indexes.
+class ConnectionPool {
+ public:
+  using Handle = std::uint32_t;
+  static constexpr Handle kNone = 0xffff'ffff;
+
+  ConnectionPool(std::size_t size_max, const http::ParserLimits& limits)
+      : size_max_(size_max), limits_(limits) {}
+
+  [[nodiscard]] Handle take();
+  void give_back(Handle handle);
+  [[nodiscard]] Connection& operator[](Handle handle) { return *connections_[handle]; }
+  [[nodiscard]] std::size_t size() const { return connections_.size() - free_.size(); }
+  [[nodiscard]] std::size_t free_count() const { return size_max_ - size(); }
+
+ private:
+  std::size_t size_max_;
+  http::ParserLimits limits_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<Handle> free_;
+};
+
+/// Connections under one kind of deadline, oldest first.
+class DeadlineList {
+ public:
+  void push_back(ConnectionPool& pool, ConnectionPool::Handle handle);
+  void remove(ConnectionPool& pool, ConnectionPool::Handle handle);
+  [[nodiscard]] bool empty() const { return first_ == ConnectionPool::kNone; }
+  [[nodiscard]] ConnectionPool::Handle front() const { return first_; }
+
+ private:
+  ConnectionPool::Handle first_ = ConnectionPool::kNone;
+  ConnectionPool::Handle last_ = ConnectionPool::kNone;
+};
+
+}  // namespace ringcast::shard

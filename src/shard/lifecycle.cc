@@ -1,0 +1,198 @@
+#include "lifecycle.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "ringcast/base/assert.h"
+
+namespace ringcast::shard {
+namespace {
+
+constexpr std::size_t kAcceptsPerListener = 64;
+constexpr std::uint64_t kAcceptRetryNs = 50 * kNsPerMs;
+constexpr std::uint32_t kLingerMs = 2'000;
+
+}  // namespace
+
+Lifecycle::Lifecycle(Context& context, std::vector<int> listeners)
+    : context_(context), listeners_(std::move(listeners)) {
+  for (std::uint32_t listener = 0; listener < listeners_.size(); ++listener) {
+    for (std::size_t i = 0; i < kAcceptsPerListener; ++i)
+      accepts_.push_back({.listener = listener});
+  }
+}
+
+void Lifecycle::arm_accepts(std::size_t connections_free) {
+  if (!accepting_ || accepts_armed_ == accepts_.size()) return;
+  if (accept_retry_at_ns_ > context_.now.mono_ns) return;
+  accept_retry_at_ns_ = 0;
+  for (std::uint32_t i = 0; i < accepts_.size() && accepts_armed_ < connections_free; ++i) {
+    Accept& accept = accepts_[i];
+    if (accept.armed) continue;
+    const auto slot = context_.table.take();
+    if (!slot) break;
+    Stream& stream = context_.table[*slot];
+    stream.phase = Phase::accepting;
+    stream.extra = i;
+    accept.armed = true;
+    accept.handle = context_.table.handle(*slot);
+    ++accepts_armed_;
+    context_.ring.accept(listeners_[accept.listener], accept.handle, accept.peer);
+  }
+  context_.counters.slots_used.set(context_.table.in_use());
+}
+
+void Lifecycle::stop_accepting() {
+  accepting_ = false;
+  accept_retry_at_ns_ = 0;
+  for (const Accept& accept : accepts_) {
+    if (accept.armed) context_.ring.cancel(uring::Operation::accept, accept.handle);
+  }
+}
+
+std::optional<uring::Slot> Lifecycle::on_accept(const uring::Completion& completion) {
+  const uring::Slot slot = completion.handle.slot;
+  Stream& stream = context_.table[slot];
+  RC_ASSERT(context_.table.current(completion.handle) && stream.phase == Phase::accepting);
+  accepts_[stream.extra].armed = false;
+  --accepts_armed_;
+  stream.extra = kNoExtra;
+
+  if (completion.result < 0) {
+    stream.phase = Phase::free;
+    context_.table.give_back(slot);
+    if (completion.result != -ECANCELED) context_.counters.accept_errors.add();
+    switch (completion.result) {
+      case -ECANCELED:     // stop_accepting
+      case -ECONNABORTED:  // the peer was gone before we took it
+      case -EINTR:
+      case -EAGAIN:
+        break;
+      default:
+        // -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM: out of something that only time gives back. Others
+        // (-EINVAL of a closed listener) would spin.
+        accept_retry_at_ns_ = context_.now.mono_ns + kAcceptRetryNs;
+    }
+    return std::nullopt;
+  }
+
+  context_.counters.connections_accepted.add();
+  context_.counters.connections_open.add();
+  stream.phase = Phase::request;
+  arm_receive(slot);
+  if (!accepting_) {
+    abort(slot);
+    return std::nullopt;
+  }
+  return slot;
+}
+
+void Lifecycle::arm_receive(uring::Slot slot) {
+  Stream& stream = context_.table[slot];
+  RC_DEBUG_ASSERT(!stream.is(Armed::receive));
+  stream.set(Armed::receive);
+  context_.ring.receive(context_.table.handle(slot));
+}
+
+void Lifecycle::pause_receive(uring::Slot slot) {
+  Stream& stream = context_.table[slot];
+  if (!stream.is(Armed::receive) || stream.is(Armed::cancel_receive)) return;
+  stream.set(Armed::cancel_receive);
+  context_.ring.cancel(uring::Operation::receive, context_.table.handle(slot));
+}
+
+void Lifecycle::arm_writable(uring::Slot slot) {
+  Stream& stream = context_.table[slot];
+  if (stream.is(Armed::writable)) return;
+  stream.set(Armed::writable);
+  context_.ring.wait_writable(context_.table.handle(slot));
+}
+
+void Lifecycle::finish(uring::Slot slot) {
+  Stream& stream = context_.table[slot];
+  RC_ASSERT(stream.phase == Phase::request || stream.phase == Phase::stream);
+  context_.leave_list(slot);
+  stream.phase = Phase::lingering;
+  stream.since_ms = context_.now_ms();
+  stream.set(Armed::shutdown);
+  context_.ring.shutdown_write(context_.table.handle(slot));
+  context_.lingering.push_back(context_.table, slot);
+  // Without an armed receive nobody would see the peer's end.
+  if (!stream.is(Armed::receive)) arm_receive(slot);
+}
+
+void Lifecycle::abort(uring::Slot slot) {
+  Stream& stream = context_.table[slot];
+  if (stream.phase == Phase::closing) return;
+  RC_ASSERT(stream.phase != Phase::free && stream.phase != Phase::accepting);
+  context_.leave_list(slot);
+  stream.phase = Phase::closing;
+  const uring::Handle handle = context_.table.handle(slot);
+  if (stream.is(Armed::receive) && !stream.is(Armed::cancel_receive)) {
+    stream.set(Armed::cancel_receive);
+    context_.ring.cancel(uring::Operation::receive, handle);
+  }
+  if (stream.is(Armed::writable)) {
+    stream.set(Armed::cancel_writable);
+    context_.ring.cancel(uring::Operation::writable, handle);
+  }
+  close_if_quiet(slot);
+}
+
+void Lifecycle::close_if_quiet(uring::Slot slot) {
+  Stream& stream = context_.table[slot];
+  if (stream.phase != Phase::closing || stream.armed != 0) return;
+  stream.set(Armed::close);
+  context_.ring.close(context_.table.handle(slot));
+}
+
+std::uint64_t Lifecycle::expire_lingering() {
+  while (!context_.lingering.empty()) {
+    const uring::Slot slot = context_.lingering.front();
+    const std::uint32_t age_ms = context_.now_ms() - context_.table[slot].since_ms;
+    if (age_ms < kLingerMs) return context_.now.mono_ns + (kLingerMs - age_ms) * kNsPerMs;
+    abort(slot);
+  }
+  return 0;
+}
+
+void Lifecycle::on_receive_end(uring::Slot slot) {
+  context_.table[slot].clear(Armed::receive);
+  close_if_quiet(slot);
+}
+
+void Lifecycle::on_writable(uring::Slot slot) {
+  context_.table[slot].clear(Armed::writable);
+  close_if_quiet(slot);
+}
+
+void Lifecycle::on_cancel(uring::Slot slot, std::int32_t result) {
+  // 0, -ENOENT (already completed) and -EALREADY (about to) all mean the same here: the completion
+  // of the operation itself decides. Which cancel this answers does not matter either; both must
+  // come.
+  (void)result;
+  Stream& stream = context_.table[slot];
+  if (stream.is(Armed::cancel_receive)) {
+    stream.clear(Armed::cancel_receive);
+  } else {
+    stream.clear(Armed::cancel_writable);
+  }
+  close_if_quiet(slot);
+}
+
+void Lifecycle::on_shutdown(uring::Slot slot) {
+  context_.table[slot].clear(Armed::shutdown);
+  close_if_quiet(slot);
+}
+
+void Lifecycle::on_close(uring::Slot slot) {
+  Stream& stream = context_.table[slot];
+  RC_ASSERT(stream.phase == Phase::closing);
+  stream.clear(Armed::close);
+  stream.phase = Phase::free;
+  context_.table.give_back(slot);
+  context_.counters.connections_open.sub();
+  context_.counters.slots_used.set(context_.table.in_use());
+}
+
+}  // namespace ringcast::shard

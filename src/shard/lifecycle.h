@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "ringcast/base/token_bucket.h"
+
+#include "context.h"
+
+namespace ringcast::shard {
+
+/// A slot's way from accept to close. It alone arms and disarms operations, and it alone frees
+/// slots, so the rule "a slot is free only after its last completion" is kept in one place.
+class Lifecycle {
+ public:
+  Lifecycle(Context& context, std::vector<int> listeners);
+
+  // --- accepting
+
+  /// Keeps a pool of accepts armed at each listener while there are slots, and connections for what
+  /// they bring. Each has an address buffer of its own.
+  void arm_accepts(std::size_t connections_free);
+  /// Takes no more connections. Those whose accept is already on its way are closed.
+  void stop_accepting();
+  /// The slot of a new connection, its receive armed; nothing if the accept failed.
+  [[nodiscard]] std::optional<uring::Slot> on_accept(const uring::Completion& completion);
+  [[nodiscard]] std::uint64_t next_accept_try_ns() const { return accept_retry_at_ns_; }
+
+  // --- while open
+
+  void arm_receive(uring::Slot slot);
+  void pause_receive(uring::Slot slot);
+  void arm_writable(uring::Slot slot);
+
+  // --- ending; the caller has given back what the slot's phase owned
+
+  /// Ends our direction, reads and drops what comes until the peer's end or `kLingerMs`, then
+  /// aborts.
+  void finish(uring::Slot slot);
+  /// Cancels what is armed and closes when the last completion is there. Listeners have a zero
+  /// linger time, so the kernel's memory is free at once and the peer gets a reset.
+  void abort(uring::Slot slot);
+  /// Aborts those that lingered too long. Returns when to call again, or 0.
+  [[nodiscard]] std::uint64_t expire_lingering();
+
+  // --- completions; each tells whether the slot is still in use afterwards
+
+  /// A receive ended (`more` was false).
+  void on_receive_end(uring::Slot slot);
+  void on_writable(uring::Slot slot);
+  void on_cancel(uring::Slot slot, std::int32_t result);
+  void on_shutdown(uring::Slot slot);
+  void on_close(uring::Slot slot);
+
+  [[nodiscard]] bool accepts_armed() const { return accepts_armed_ > 0; }
+
+ private:
+  struct Accept {
+    uring::PeerAddress peer;
+    uring::Handle handle;
+    std::uint32_t listener = 0;
+    bool armed = false;
+  };
+
+  void close_if_quiet(uring::Slot slot);
+
+  Context& context_;
+  std::vector<int> listeners_;
+  std::deque<Accept> accepts_;
+  std::size_t accepts_armed_ = 0;
+  bool accepting_ = true;
+  std::uint64_t accept_retry_at_ns_ = 0;
+};
+
+}  // namespace ringcast::shard

@@ -1,0 +1,212 @@
+#include "pump.h"
+
+#include <algorithm>
+
+#include "ringcast/base/assert.h"
+
+namespace ringcast::shard {
+namespace {
+
+// A slice of 128 sends is well below a millisecond: what an accept or another topic waits for at
+// most.
+constexpr std::uint32_t kSliceSends = 128;
+constexpr std::uint32_t kSliceBytes = 256 << 10;
+constexpr std::uint32_t kSliceVisits = 8192;
+
+void spend(std::uint32_t& left, std::uint32_t what) {
+  left -= std::min(left, what);
+}
+
+}  // namespace
+
+void TopicQueue::push(sse::TopicId topic) {
+  if (size_ == ring_.size()) {
+    std::rotate(ring_.begin(), ring_.begin() + first_, ring_.end());
+    first_ = 0;
+    ring_.resize(ring_.size() * 2);
+  }
+  ring_[(first_ + size_) & (ring_.size() - 1)] = topic;
+  ++size_;
+}
+
+sse::TopicId TopicQueue::pop() {
+  RC_ASSERT(size_ > 0);
+  const sse::TopicId topic = ring_[first_];
+  first_ = static_cast<std::uint32_t>((first_ + 1) & (ring_.size() - 1));
+  --size_;
+  return topic;
+}
+
+Pump::Pump(Context& context, Sender& sender) : context_(context), sender_(sender) {}
+
+void Pump::news(sse::TopicId id) {
+  Topic& topic = context_.topics[id];
+  if (topic.queued) return;
+  const bool nobody =
+      id == sse::kPublicTopic ? context_.counters.streams_open.get() == 0 : topic.members.empty();
+  if (nobody) return;
+  topic.queued = true;
+  topic.round = context_.round + 1;  // the event is at or past this round's head
+  topic.pass_head = sse::kNoOrdinal;
+  queue_.push(id);
+}
+
+void Pump::make_ready(uring::Slot slot) {
+  Stream& stream = context_.table[slot];
+  if (stream.list == ListId::ready) return;
+  context_.leave_list(slot);
+  stream.round = context_.round + 1;
+  context_.ready.push_back(context_.table, slot);
+}
+
+void Pump::slice() {
+  Budget budget{kSliceSends, kSliceBytes, kSliceVisits};
+  if (!context_.ready.empty()) {
+    // Ready streams get half of a slice when topics wait too.
+    const std::uint32_t share = queue_.empty() ? 1 : 2;
+    Budget part{budget.sends / share, budget.bytes / share, budget.visits / share};
+    const Budget before = part;
+    serve_ready(part);
+    budget.sends -= before.sends - part.sends;
+    budget.bytes -= before.bytes - part.bytes;
+    budget.visits -= before.visits - part.visits;
+  }
+  while (!queue_.empty() && !budget.spent()) serve_topic(queue_.pop(), budget);
+  sender_.flush();
+  end_round_if_done();
+}
+
+void Pump::serve_ready(Budget& budget) {
+  for (std::uint32_t left = context_.ready.size(); left > 0 && !budget.spent(); --left) {
+    const uring::Slot slot = context_.ready.front();
+    Stream& stream = context_.table[slot];
+    const bool counted = stream.round == context_.round;
+    context_.leave_list(slot);
+    const bool more = visit(slot, budget);
+    // A flush in between may have blocked or ended it.
+    if (!more || stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
+    const bool still_owed = counted && stream.cursor < round_head_;
+    stream.round = context_.round + (still_owed ? 0 : 1);
+    if (still_owed) ++context_.ready_left;
+    context_.ready.push_back(context_.table, slot);
+  }
+}
+
+void Pump::serve_topic(sse::TopicId id, Budget& budget) {
+  Topic& topic = context_.topics[id];
+  if (topic.pass_head == sse::kNoOrdinal) {
+    topic.pass_head = context_.log->head();
+    topic.pass_position = 0;
+  }
+  const bool done =
+      id == sse::kPublicTopic ? pass_all_streams(topic, budget) : pass_members(topic, budget);
+  if (!done) {
+    queue_.push(id);
+    return;
+  }
+  const bool more = topic.newest != sse::kNoOrdinal && topic.newest >= topic.pass_head;
+  if (topic.round == context_.round && (!more || topic.pass_head >= round_head_)) {
+    --topics_left_;
+    topic.round = context_.round + 1;
+  }
+  if (more) {
+    topic.pass_head = sse::kNoOrdinal;
+    queue_.push(id);
+    return;
+  }
+  topic.queued = false;
+  context_.topics.release_unused(id);
+}
+
+bool Pump::pass_all_streams(Topic& topic, Budget& budget) {
+  // Appending does not happen within a slice, so a stream at the pass's head has nothing pending.
+  while (topic.pass_position < context_.table.used_end()) {
+    if (budget.spent()) return false;
+    const std::uint32_t index = topic.pass_position++;
+    --budget.visits;
+    const Stream& stream = context_.table.at(index);
+    if (stream.phase != Phase::stream || stream.cursor >= topic.pass_head) continue;
+    if (stream.list == ListId::ready) continue;  // served there
+    const uring::Slot slot{index};
+    if (!visit(slot, budget)) continue;
+    Stream& late = context_.table.at(index);
+    if (late.phase != Phase::stream || late.is(Fact::blocked)) continue;
+    make_ready(slot);
+    if (late.cursor < round_head_) {
+      late.round = context_.round;
+      ++context_.ready_left;
+    }
+  }
+  return true;
+}
+
+bool Pump::pass_members(Topic& topic, Budget& budget) {
+  while (topic.pass_position < topic.members.size()) {
+    if (budget.spent()) return false;
+    const uring::Handle member = topic.members[topic.pass_position];
+    --budget.visits;
+    if (!context_.table.current(member)) {
+      topic.members[topic.pass_position] = topic.members.back();
+      topic.members.pop_back();
+      --topic.members_left;
+      continue;
+    }
+    ++topic.pass_position;
+    Stream& stream = context_.table[member.slot];
+    if (stream.phase != Phase::stream || stream.cursor >= topic.pass_head) continue;
+    if (stream.list == ListId::ready || !visit(member.slot, budget)) continue;
+    if (stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
+    make_ready(member.slot);
+    if (stream.cursor < round_head_) {
+      stream.round = context_.round;
+      ++context_.ready_left;
+    }
+  }
+  return true;
+}
+
+bool Pump::visit(uring::Slot slot, Budget& budget) {
+  Stream& stream = context_.table[slot];
+  if (stream.phase != Phase::stream || stream.is(Fact::blocked)) return false;
+  if (sender_.full() || sender_.holds(stream)) {
+    sender_.flush();
+    if (stream.phase != Phase::stream || stream.is(Fact::blocked)) return false;
+  }
+  if (stream.extra != kNoExtra) {
+    sender_.add_tail(slot);
+    spend(budget.sends, 1);
+    return true;
+  }
+  if (stream.cursor < context_.log->tail()) {
+    if (sender_.overtaken(stream)) {
+      slow_->on_overtaken(slot);
+      spend(budget.sends, 1);
+      return true;
+    }
+    stream.cursor = context_.log->tail();
+  }
+  if (!sender_.behind(stream)) return false;
+  const Payload& payload = sender_.payload(stream.cursor, stream.topic_set, stream.wire());
+  if (payload.bytes == 0) {
+    stream.cursor = payload.next;
+    return sender_.behind(stream);  // the scan budget may have ended before the head
+  }
+  spend(budget.sends, 1);
+  spend(budget.bytes, payload.bytes);
+  sender_.add_log(slot, payload);
+  return sender_.behind(stream);
+}
+
+void Pump::end_round_if_done() {
+  while (topics_left_ == 0 && context_.ready_left == 0) {
+    served_ = round_head_;
+    if (round_head_ == context_.log->head()) return;
+    // Whatever waits now belongs to the round that begins: it was tagged with that number already.
+    ++context_.round;
+    round_head_ = context_.log->head();
+    topics_left_ = queue_.size();
+    context_.ready_left = context_.ready.size();
+  }
+}
+
+}  // namespace ringcast::shard

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "context.h"
+#include "sender.h"
+
+namespace ringcast::shard {
+
+/// A queue of topics; each is in it once at most, so it is bounded by their number. Grows, never
+/// shrinks.
+class TopicQueue {
+ public:
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::uint32_t size() const { return size_; }
+  void push(sse::TopicId topic);
+  [[nodiscard]] sse::TopicId pop();
+
+ private:
+  std::vector<sse::TopicId> ring_ = std::vector<sse::TopicId>(64);
+  std::uint32_t first_ = 0;
+  std::uint32_t size_ = 0;
+};
+
+/// Which stream gets what, in which order, a slice at a time.
+///
+/// Sources of work, in a queue that goes round: each topic with news, and the list of ready streams
+/// (those that joined behind the head, could not take all in one send, or were blocked and can
+/// write again). A slice fills batches from the front of the queue until its budget is spent; a
+/// source that is not done goes to the back. So a broadcast to 500,000 streams delays another
+/// topic's only reader by one slice.
+///
+/// A *pass* of a topic visits each of its members once and sends everything pending for all topics
+/// of that stream. A *round* ends when every source that had news when it began has completed a
+/// pass that began after: then every unblocked cursor stands at or past the head of that moment
+/// (`served`), and the log may be appended to half its size beyond it. Being late is our fault and
+/// holds publishers back; being blocked is the client's.
+///
+///     round 7 begins            round 7 ends, round 8 begins
+///        | head = 100              | served = 100, head = 130
+///   -----+-------------------------+------------------------->
+///        topic a (news at 97)  done
+///        topic b (news at 99)       done
+///        topic c (news at 120): belongs to round 8 already
+class Pump {
+ public:
+  Pump(Context& context, Sender& sender);
+
+  /// The topic has an event newer than what its members were given.
+  void news(sse::TopicId topic);
+  /// The stream is behind the head, or has a tail, and can write. It joined, or was blocked: it
+  /// belongs to the next round, or a storm of them could keep the present one from ending.
+  void make_ready(uring::Slot slot);
+
+  /// True while there is something to send.
+  [[nodiscard]] bool pending() const { return !queue_.empty() || !context_.ready.empty(); }
+  /// Sends one slice. Every batch is flushed on return.
+  void slice();
+
+  /// Up to here every unblocked stream has been served.
+  [[nodiscard]] sse::Ordinal served() const { return served_; }
+
+  /// Called when a visit finds that a stream's next event was evicted: what the policy says.
+  class SlowStreams {
+   public:
+    virtual ~SlowStreams() = default;
+    /// Adds words to the sender's batch, which has room.
+    virtual void on_overtaken(uring::Slot slot) = 0;
+  };
+  void set_slow_streams(SlowStreams& slow) { slow_ = &slow; }
+
+ private:
+  struct Budget {
+    std::uint32_t sends;
+    std::uint32_t bytes;
+    std::uint32_t visits;
+    [[nodiscard]] bool spent() const { return sends == 0 || bytes == 0 || visits == 0; }
+  };
+
+  void serve_topic(sse::TopicId topic, Budget& budget);
+  void serve_ready(Budget& budget);
+  /// Visits members from the pass's position on; true when it came to the end.
+  [[nodiscard]] bool pass_all_streams(Topic& topic, Budget& budget);
+  [[nodiscard]] bool pass_members(Topic& topic, Budget& budget);
+  /// Sends what is pending; true when the stream has more to send.
+  [[nodiscard]] bool visit(uring::Slot slot, Budget& budget);
+  void end_round_if_done();
+
+  Context& context_;
+  Sender& sender_;
+  SlowStreams* slow_ = nullptr;
+
+  TopicQueue queue_;
+
+  sse::Ordinal round_head_ = 0;
+  std::uint32_t topics_left_ = 0;  // topics that the round still waits for
+  sse::Ordinal served_ = 0;
+};
+
+}  // namespace ringcast::shard

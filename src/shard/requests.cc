@@ -1,0 +1,338 @@
+#include "requests.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "ringcast/base/assert.h"
+
+namespace ringcast::shard {
+namespace {
+
+constexpr std::size_t kInputMax = 64 << 10;  // of a connection whose request is being answered
+constexpr std::uint64_t kKeepAliveNs = 60 * kNsPerSecond;
+constexpr std::size_t kSendsPerFlush = 128;
+constexpr int kFlushesPerTurn = 16;
+
+}  // namespace
+
+Requests::Requests(Context& context, Lifecycle& lifecycle, Streams& streams,
+                   std::size_t connections_max)
+    : context_(context),
+      lifecycle_(lifecycle),
+      streams_(streams),
+      pool_(connections_max, {.header_bytes = context.options.limits.header_bytes,
+                              .body_bytes = context.options.limits.event_bytes}),
+      connect_bucket_(context.options.limits.connect_per_second,
+                      context.options.limits.connect_burst != 0
+                          ? context.options.limits.connect_burst
+                          : context.options.limits.connect_per_second) {
+  with_output_.reserve(connections_max);
+  sending_.reserve(kSendsPerFlush);
+}
+
+// --- connections
+
+void Requests::on_connected(uring::Slot slot) {
+  const Handle handle = pool_.take();
+  RC_ASSERT(handle != ConnectionPool::kNone);  // no accept is armed without one
+  context_.table[slot].extra = handle;
+  Connection& connection = pool_[handle];
+  connection.at.slot = slot;
+  connection.at.over_connect_limit = !connect_bucket_.try_take(context_.now);
+  set_deadline(connection, Deadline::head);
+}
+
+void Requests::release(uring::Slot slot) {
+  Stream& stream = context_.table[slot];
+  Connection& connection = pool_[stream.extra];
+  set_deadline(connection, Deadline::none);
+  if (connection.at.stream_reserved) {
+    streams_.unreserve();
+    context_.sets.release(connection.at.topic_set);
+  }
+  ++connection.serial;
+  pool_.give_back(stream.extra);
+  stream.extra = kNoExtra;
+}
+
+void Requests::abort(uring::Slot slot) {
+  release(slot);
+  lifecycle_.abort(slot);
+}
+
+void Requests::finish(uring::Slot slot) {
+  release(slot);
+  lifecycle_.finish(slot);
+}
+
+void Requests::begin_drain() {
+  draining_ = true;
+  for (const Deadline idle : {Deadline::head, Deadline::keep_alive}) {
+    DeadlineList& list = deadlines_[static_cast<std::size_t>(idle)];
+    Handle next = list.front();
+    while (next != ConnectionPool::kNone) {
+      Connection& connection = pool_[next];
+      next = connection.next;
+      if (!connection.parser.started()) finish(connection.at.slot);
+    }
+  }
+}
+
+void Requests::abort_all() {
+  for (std::uint32_t i = 0; i < context_.table.used_end(); ++i) {
+    if (context_.table.at(i).phase == Phase::request) abort(uring::Slot{i});
+  }
+}
+
+// --- input
+
+void Requests::on_receive(uring::Slot slot, std::int32_t result, std::span<const std::byte> data) {
+  Connection& connection = connection_of(slot);
+  if (result <= 0) {
+    connection.at.ended_by_peer = true;
+    // Half a request will never be whole; a whole one is still answered (a client may half-close).
+    if (result < 0 || connection.at.state == Connection::State::reading) abort(slot);
+    return;
+  }
+  connection.input.append(reinterpret_cast<const char*>(data.data()), data.size());
+  if (connection.at.state == Connection::State::reading) {
+    advance(connection);
+  } else if (connection.input.size() > kInputMax) {
+    connection.at.receive_paused = true;
+    lifecycle_.pause_receive(slot);
+  }
+}
+
+void Requests::on_receive_end(uring::Slot slot) {
+  Connection& connection = connection_of(slot);
+  if (connection.at.ended_by_peer) return;
+  // -ENOBUFS, or paused: armed again when there is a use for more.
+  if (connection.at.receive_paused) {
+    resume_receive(connection);
+  } else {
+    lifecycle_.arm_receive(slot);
+  }
+}
+
+void Requests::resume_receive(Connection& connection) {
+  const Stream& stream = context_.table[connection.at.slot];
+  if (!connection.at.receive_paused || connection.input.size() > kInputMax / 2) return;
+  if (stream.is(Armed::receive) || stream.is(Armed::cancel_receive)) return;
+  connection.at.receive_paused = false;
+  lifecycle_.arm_receive(connection.at.slot);
+}
+
+void Requests::advance(Connection& connection) {
+  if (connection.input.empty()) return;
+  const std::size_t used = connection.parser.feed(connection.input);
+  connection.input.erase(0, used);
+  resume_receive(connection);
+  switch (connection.parser.state()) {
+    case http::ParseState::head:
+      if (connection.parser.started()) set_deadline(connection, Deadline::head);
+      break;
+    case http::ParseState::body:
+      set_deadline(connection, Deadline::body);
+      if (connection.parser.expects_continue() && !connection.at.continue_sent) {
+        connection.at.continue_sent = true;
+        connection.output += "HTTP/1.1 100 Continue\r\n\r\n";
+        queue_output(connection);
+      }
+      break;
+    case http::ParseState::complete:
+      set_deadline(connection, Deadline::none);
+      context_.counters.requests.add();
+      handle(connection);
+      break;
+    case http::ParseState::failed: {
+      const http::ParseFailure& failure = connection.parser.failure();
+      context_.counters.responses_4xx.add();
+      http::write_error(connection.output, failure.status, failure.reason, date(), false);
+      answer(connection, AfterOutput::close);
+      break;
+    }
+  }
+}
+
+// --- output
+
+void Requests::answer(Connection& connection, AfterOutput after) {
+  connection.at.state = Connection::State::answering;
+  connection.at.after = after;
+  set_deadline(connection, Deadline::write);
+  queue_output(connection);
+}
+
+void Requests::queue_output(Connection& connection) {
+  if (connection.at.output_queued || connection.at.output_blocked) return;
+  connection.at.output_queued = true;
+  with_output_.push_back(context_.table.handle(connection.at.slot));
+}
+
+bool Requests::flush_output() {
+  for (int round = 0; round < kFlushesPerTurn && !with_output_.empty(); ++round) {
+    sending_.clear();
+    const std::size_t first = with_output_.size() - std::min(with_output_.size(), kSendsPerFlush);
+    sending_.assign(with_output_.begin() + static_cast<std::ptrdiff_t>(first), with_output_.end());
+    with_output_.resize(first);
+
+    std::array<std::int32_t, kSendsPerFlush> taken{};
+    for (std::uint32_t i = 0; i < sending_.size(); ++i) {
+      const uring::Handle handle = sending_[i];
+      taken[i] = -ECANCELED;
+      if (!context_.table.current(handle) || context_.table[handle.slot].phase != Phase::request)
+        continue;
+      Connection& connection = connection_of(handle.slot);
+      connection.at.output_queued = false;
+      const auto rest =
+          std::as_bytes(std::span(connection.output)).subspan(connection.at.output_sent);
+      taken[i] = static_cast<std::int32_t>(rest.size());
+      context_.ring.send(handle.slot, rest, i);
+    }
+    for (const uring::SendFailure& failure : context_.ring.flush_sends()) {
+      taken[failure.place] = failure.result;
+    }
+    for (std::size_t i = 0; i < sending_.size(); ++i) {
+      if (taken[i] == -ECANCELED) continue;
+      const uring::Slot slot = sending_[i].slot;
+      Connection& connection = connection_of(slot);
+      if (taken[i] < 0 && taken[i] != -EAGAIN) {
+        abort(slot);
+        continue;
+      }
+      connection.at.output_sent += static_cast<std::size_t>(std::max(taken[i], 0));
+      if (connection.at.output_sent == connection.output.size()) {
+        output_done(connection);
+      } else {
+        connection.at.output_blocked = true;
+        lifecycle_.arm_writable(slot);
+      }
+    }
+  }
+  return !with_output_.empty();
+}
+
+void Requests::on_writable(uring::Slot slot) {
+  Connection& connection = connection_of(slot);
+  if (!connection.at.output_blocked) return;
+  connection.at.output_blocked = false;
+  queue_output(connection);
+}
+
+void Requests::output_done(Connection& connection) {
+  connection.output.clear();
+  connection.at.output_sent = 0;
+  if (connection.at.state != Connection::State::answering) return;  // 100 Continue
+  const uring::Slot slot = connection.at.slot;
+  switch (connection.at.after) {
+    case AfterOutput::close:
+      finish(slot);
+      return;
+    case AfterOutput::become_stream: {
+      if (connection.at.ended_by_peer) {
+        abort(slot);
+        return;
+      }
+      const sse::Wire wire =
+          connection.parser.request().minor_version == 0 ? sse::Wire::plain : sse::Wire::chunked;
+      const std::uint32_t topic_set = connection.at.topic_set;
+      connection.at.stream_reserved = false;  // the stream's from now on
+      const bool paused = connection.at.receive_paused;
+      release(slot);
+      streams_.open(slot, topic_set, wire);
+      const Stream& stream = context_.table[slot];
+      if (paused && !stream.is(Armed::receive)) lifecycle_.arm_receive(slot);
+      return;
+    }
+    case AfterOutput::next_request:
+      if (connection.at.ended_by_peer && connection.input.empty()) {
+        finish(slot);
+        return;
+      }
+      connection.parser.reset();
+      ++connection.serial;
+      connection.at.state = Connection::State::reading;
+      connection.at.continue_sent = false;
+      set_deadline(connection, Deadline::keep_alive);
+      resume_receive(connection);
+      advance(connection);
+      return;
+  }
+}
+
+// --- deadlines
+
+std::uint64_t Requests::deadline_ns(Deadline kind) const {
+  switch (kind) {
+    case Deadline::head:
+      return context_.options.limits.header_seconds * kNsPerSecond;
+    case Deadline::body:
+    case Deadline::write:
+      return context_.options.limits.body_seconds * kNsPerSecond;
+    case Deadline::keep_alive:
+      return kKeepAliveNs;
+    case Deadline::none:
+      break;
+  }
+  return 0;
+}
+
+void Requests::set_deadline(Connection& connection, Deadline kind) {
+  if (connection.at.deadline == kind)
+    return;  // it runs from its first moment: a trickle does not help
+  const Handle handle = context_.table[connection.at.slot].extra;
+  if (connection.at.deadline != Deadline::none) {
+    deadlines_[static_cast<std::size_t>(connection.at.deadline)].remove(pool_, handle);
+  }
+  connection.at.deadline = kind;
+  connection.at.deadline_since_ns = context_.now.mono_ns;
+  if (kind != Deadline::none) deadlines_[static_cast<std::size_t>(kind)].push_back(pool_, handle);
+}
+
+std::uint64_t Requests::expire_deadlines() {
+  std::uint64_t next = 0;
+  for (std::size_t kind = 1; kind < kDeadlineKinds; ++kind) {
+    while (!deadlines_[kind].empty()) {
+      Connection& connection = pool_[deadlines_[kind].front()];
+      const std::uint64_t at =
+          connection.at.deadline_since_ns + deadline_ns(static_cast<Deadline>(kind));
+      if (at > context_.now.mono_ns) {
+        next = next == 0 ? at : std::min(next, at);
+        break;
+      }
+      expire(connection);
+    }
+  }
+  return next;
+}
+
+void Requests::expire(Connection& connection) {
+  const uring::Slot slot = connection.at.slot;
+  switch (connection.at.deadline) {
+    case Deadline::head:
+    case Deadline::body:
+      if (!connection.parser.started()) {
+        finish(slot);
+        return;
+      }
+      context_.counters.responses_4xx.add();
+      http::write_error(connection.output, 408,
+                        connection.at.deadline == Deadline::head
+                            ? "the request head did not arrive in time"
+                            : "the request body did not arrive in time",
+                        date(), false);
+      answer(connection, AfterOutput::close);
+      return;
+    case Deadline::keep_alive:
+      finish(slot);
+      return;
+    case Deadline::write:
+    case Deadline::none:
+      abort(slot);
+      return;
+  }
+}
+
+}  // namespace ringcast::shard

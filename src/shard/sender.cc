@@ -1,0 +1,278 @@
+#include "sender.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "ringcast/base/assert.h"
+
+namespace ringcast::shard {
+namespace {
+
+std::span<const std::byte> as_bytes(const iovec& span) {
+  return {static_cast<const std::byte*>(span.iov_base), span.iov_len};
+}
+
+}  // namespace
+
+std::span<const sse::TopicNews> Sender::news(std::uint32_t topic_set) {
+  const auto topics = context_.sets.topics(topic_set);
+  for (std::size_t i = 0; i < topics.size(); ++i) {
+    news_[i] = {topics[i], context_.topics[topics[i]].newest};
+  }
+  return {news_.data(), topics.size()};
+}
+
+bool Sender::overtaken(const Stream& stream) const {
+  if (stream.cursor >= context_.log->tail()) return false;
+  for (const sse::TopicId topic : context_.sets.topics(stream.topic_set)) {
+    const sse::Ordinal evicted = context_.topics[topic].newest_evicted;
+    if (evicted != sse::kNoOrdinal && evicted >= stream.cursor) return true;
+  }
+  return false;
+}
+
+const Payload& Sender::payload(sse::Ordinal cursor, std::uint32_t topic_set, sse::Wire wire) {
+  for (const Memo& memo : memos_) {
+    if (memo.filled && memo.cursor == cursor && memo.topic_set == topic_set && memo.wire == wire) {
+      return memo.payload;
+    }
+  }
+  const auto room = std::span(spans_).subspan(spans_used_, kSpansPerSend);
+  const sse::Gathered gathered = sse::gather(*context_.log, std::max(cursor, context_.log->tail()),
+                                             news(topic_set), wire, {}, room);
+  Memo& memo = memos_[next_memo_++ % kPayloads];
+  memo = {.filled = true,
+          .cursor = cursor,
+          .topic_set = topic_set,
+          .wire = wire,
+          .payload = {.first_span = static_cast<std::uint16_t>(spans_used_),
+                      .spans = static_cast<std::uint16_t>(gathered.spans),
+                      .bytes = gathered.bytes,
+                      .events = gathered.events,
+                      .next = gathered.next}};
+  spans_used_ += gathered.spans;
+  return memo.payload;
+}
+
+Sender::Entry& Sender::next_entry(uring::Slot slot, SendKind kind, std::size_t bytes) {
+  RC_DEBUG_ASSERT(count_ < kBatch);
+  RC_DEBUG_ASSERT(!holds(context_.table[slot]));
+  context_.table[slot].batch = batch_;
+  Entry& entry = entries_[count_++];
+  entry = {.slot = slot,
+           .kind = kind,
+           .bytes = static_cast<std::uint32_t>(bytes),
+           .taken = static_cast<std::uint32_t>(bytes),
+           .from = context_.table[slot].cursor};
+  bytes_ += bytes;
+  return entry;
+}
+
+void Sender::add_log(uring::Slot slot, const Payload& payload) {
+  const auto place = static_cast<std::uint32_t>(count_);
+  next_entry(slot, SendKind::log, payload.bytes).events = payload.events;
+  Stream& stream = context_.table[slot];
+  stream.cursor = payload.next;
+  stream.last_sent_ms = context_.now_ms();
+  context_.counters.deliveries.add(payload.events);
+  if (payload.spans == 1) {
+    context_.ring.send(slot, as_bytes(spans_[payload.first_span]), place);
+    return;
+  }
+  messages_[place] = msghdr{.msg_iov = &spans_[payload.first_span], .msg_iovlen = payload.spans};
+  context_.ring.send(slot, messages_[place], place);
+}
+
+void Sender::add_heartbeat(uring::Slot slot, std::span<const std::byte> frame) {
+  const auto place = static_cast<std::uint32_t>(count_);
+  next_entry(slot, SendKind::heartbeat, frame.size()).data = frame.data();
+  Stream& stream = context_.table[slot];
+  stream.cursor = context_.log->head();
+  stream.last_sent_ms = context_.now_ms();
+  context_.counters.heartbeats.add();
+  context_.ring.send(slot, frame, place);
+}
+
+void Sender::add_words(uring::Slot slot, SendKind kind, std::span<const std::byte> bytes) {
+  RC_ASSERT(bytes.size() <= kWordsMax && words_used_ + bytes.size() <= words_.size());
+  const auto place = static_cast<std::uint32_t>(count_);
+  std::byte* const copy = words_.data() + words_used_;
+  std::copy(bytes.begin(), bytes.end(), copy);
+  words_used_ += bytes.size();
+  next_entry(slot, kind, bytes.size()).data = copy;
+  context_.table[slot].last_sent_ms = context_.now_ms();
+  any_special_ = true;
+  context_.ring.send(slot, std::span<const std::byte>(copy, bytes.size()), place);
+}
+
+void Sender::add_tail(uring::Slot slot) {
+  const auto place = static_cast<std::uint32_t>(count_);
+  std::size_t bytes = 0;
+  const auto room = std::span(spans_).subspan(spans_used_, kSpansPerSend);
+  const std::size_t spans = context_.tails.front(context_.table[slot].extra, room, bytes);
+  next_entry(slot, SendKind::tail, bytes);
+  messages_[place] = msghdr{.msg_iov = &spans_[spans_used_], .msg_iovlen = spans};
+  spans_used_ += spans;
+  any_special_ = true;
+  context_.ring.send(slot, messages_[place], place);
+}
+
+void Sender::flush() {
+  if (count_ > 0) {
+    const auto failures = context_.ring.flush_sends();
+    for (const uring::SendFailure& failure : failures) {
+      Entry& entry = entries_[failure.place];
+      entry.taken = failure.result > 0 ? static_cast<std::uint32_t>(failure.result) : 0;
+      entry.error = failure.result < 0 ? failure.result : 0;
+    }
+    context_.counters.sends.add(count_);
+    context_.counters.delivered_bytes.add(bytes_);
+    if (any_special_) {
+      for (std::size_t i = 0; i < count_; ++i) settle(entries_[i]);
+    } else {
+      for (const uring::SendFailure& failure : failures) settle(entries_[failure.place]);
+    }
+    context_.counters.tail_bytes.set(context_.tails.bytes_used());
+  }
+  count_ = bytes_ = spans_used_ = words_used_ = 0;
+  any_special_ = false;
+  ++batch_;
+  for (Memo& memo : memos_) memo.filled = false;
+}
+
+void Sender::settle(Entry& entry) {
+  if (entry.error != 0 && entry.error != -EAGAIN) {
+    // -EPIPE, -ECONNRESET, -ETIMEDOUT, -EHOSTUNREACH, ...: the peer is gone, whatever the reason.
+    context_.counters.streams_ended_by_peer.add();
+    drop(entry.slot);
+    return;
+  }
+  if (entry.kind == SendKind::tail) {
+    settle_tail(entry);
+  } else if (entry.taken < entry.bytes) {
+    settle_short(entry);
+  } else if (entry.kind == SendKind::last_words) {
+    finish(entry.slot);
+  } else {
+    context_.table[entry.slot].clear(Fact::woke);
+  }
+}
+
+void Sender::settle_short(const Entry& entry) {
+  Stream& stream = context_.table[entry.slot];
+  if (entry.taken == 0) {
+    context_.counters.sends_refused.add();
+  } else {
+    context_.counters.sends_short.add();
+  }
+
+  std::span<const std::byte> rest;
+  switch (entry.kind) {
+    case SendKind::log:
+      if (entry.taken == 0) {
+        stream.cursor = entry.from;
+        context_.counters.deliveries.sub(entry.events);
+      } else {
+        const sse::Split split =
+            sse::split(*context_.log, std::max(entry.from, context_.log->tail()),
+                       news(stream.topic_set), stream.wire(), entry.taken);
+        stream.cursor = split.next;
+        rest = split.rest;
+      }
+      break;
+    case SendKind::heartbeat:
+      if (entry.taken == 0) {
+        stream.cursor = entry.from;
+      } else {
+        rest = {entry.data + entry.taken, entry.bytes - entry.taken};
+      }
+      break;
+    default:  // words are not repeated by anything: all of what was not taken is kept
+      rest = {entry.data + entry.taken, entry.bytes - entry.taken};
+      if (entry.kind == SendKind::last_words) stream.set(Fact::end_after_tail);
+  }
+  if (!rest.empty() && !keep_rest(entry.slot, rest)) {
+    context_.counters.tails_full.add();
+    context_.counters.streams_ended_slow.add();
+    drop(entry.slot);
+    return;
+  }
+  block(entry.slot, entry.taken > 0);
+}
+
+void Sender::settle_tail(const Entry& entry) {
+  Stream& stream = context_.table[entry.slot];
+  if (context_.tails.consume(stream.extra, entry.taken)) {
+    if (entry.taken < entry.bytes) {
+      block(entry.slot, entry.taken > 0);
+    } else {
+      // More than one send's spans: stays ready for the rest.
+      stream.clear(Fact::woke);
+    }
+    return;
+  }
+  context_.tails.release(stream.extra);
+  stream.extra = kNoExtra;
+  stream.clear(Fact::woke);
+  if (stream.is(Fact::end_after_tail)) finish(entry.slot);
+}
+
+bool Sender::keep_rest(uring::Slot slot, std::span<const std::byte> rest) {
+  Stream& stream = context_.table[slot];
+  RC_DEBUG_ASSERT(stream.extra == kNoExtra);
+  const Tails::Handle tail = context_.tails.create(rest);
+  if (tail == Tails::kNone) return false;
+  stream.extra = tail;
+  return true;
+}
+
+void Sender::block(uring::Slot slot, bool sent_something) {
+  Stream& stream = context_.table[slot];
+  context_.leave_list(slot);
+  if (!stream.is(Fact::blocked)) {
+    stream.set(Fact::blocked);
+    context_.counters.streams_blocked.add();
+  }
+  const bool in_vain = stream.is(Fact::woke) && !sent_something;
+  stream.clear(Fact::woke);
+  stream.since_ms = context_.now_ms();
+  if (in_vain) {
+    // The kernel said writable and took nothing: asking again at once could spin.
+    context_.backoff.push_back(context_.table, slot);
+    return;
+  }
+  context_.blocked.push_back(context_.table, slot);
+  lifecycle_.arm_writable(slot);
+}
+
+void Sender::release(uring::Slot slot) {
+  Stream& stream = context_.table[slot];
+  context_.leave_list(slot);
+  if (stream.extra != kNoExtra) {
+    context_.tails.release(stream.extra);
+    stream.extra = kNoExtra;
+  }
+  if (stream.is(Fact::blocked)) {
+    stream.clear(Fact::blocked);
+    context_.counters.streams_blocked.sub();
+  }
+  for (const sse::TopicId topic : context_.sets.topics(stream.topic_set)) {
+    if (topic != sse::kPublicTopic) ++context_.topics[topic].members_left;
+  }
+  context_.sets.release(stream.topic_set);
+  stream.topic_set = 0;
+  context_.counters.streams_open.sub();
+}
+
+void Sender::drop(uring::Slot slot) {
+  release(slot);
+  lifecycle_.abort(slot);
+}
+
+void Sender::finish(uring::Slot slot) {
+  release(slot);
+  lifecycle_.finish(slot);
+}
+
+}  // namespace ringcast::shard

@@ -1,0 +1,137 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "ringcast/sse/gather.h"
+
+#include "context.h"
+#include "lifecycle.h"
+
+namespace ringcast::shard {
+
+/// What a send in a batch carries, and so what becomes of it when the socket takes a part.
+enum class SendKind : std::uint8_t {
+  log,         ///< frames of the log; a short one leaves the rest of a frame in a tail
+  heartbeat,   ///< shared bytes; likewise
+  words,       ///< said to this stream alone (gap); likewise
+  last_words,  ///< then the stream is finished
+  tail,        ///< the front of the stream's tail
+};
+
+/// What a log send of one cursor, topic set and wire looks like; shared by all such streams of a
+/// batch.
+struct Payload {
+  std::uint16_t first_span = 0;
+  std::uint16_t spans = 0;
+  std::uint32_t bytes = 0;
+  std::uint32_t events = 0;
+  sse::Ordinal next = 0;
+};
+
+/// Sends to streams, a batch at a time: at most one for each stream, and none in flight after
+/// `flush`.
+///
+/// `add` moves the stream's state as if everything were taken; the batch remembers what is needed
+/// to put it right for the few sends that were not. A stream that took less is *blocked*: it leaves
+/// the ready list, waits for room, and its tail holds what must come first.
+///
+/// A batch must be flushed before the log changes: appended, evicted, or the turn ends.
+class Sender {
+ public:
+  static constexpr std::size_t kBatch = 128;
+
+  Sender(Context& context, Lifecycle& lifecycle) : context_(context), lifecycle_(lifecycle) {}
+
+  [[nodiscard]] bool full() const {
+    return count_ == kBatch || spans_used_ + kSpansPerSend > spans_.size() ||
+           words_used_ + kWordsMax > words_.size();
+  }
+  /// A stream is in a batch once at most: two sends of it could be reordered.
+  [[nodiscard]] bool holds(const Stream& stream) const { return stream.batch == batch_; }
+
+  /// What is pending for the cursor; `bytes` is 0 when nothing is. Not when `full`.
+  [[nodiscard]] const Payload& payload(sse::Ordinal cursor, std::uint32_t topic_set,
+                                       sse::Wire wire);
+
+  void add_log(uring::Slot slot, const Payload& payload);
+  void add_heartbeat(uring::Slot slot, std::span<const std::byte> frame);
+  /// Copies `bytes` (at most kWordsMax).
+  void add_words(uring::Slot slot, SendKind kind, std::span<const std::byte> bytes);
+  void add_tail(uring::Slot slot);
+
+  /// Hands the batch to the kernel and settles every stream in it.
+  void flush();
+
+  /// The stream's topics with their newest events.
+  [[nodiscard]] std::span<const sse::TopicNews> news(std::uint32_t topic_set);
+
+  /// True when an event of one of the stream's topics was evicted before the stream got it.
+  [[nodiscard]] bool overtaken(const Stream& stream) const;
+  /// True when the log may hold something for the stream.
+  [[nodiscard]] bool behind(const Stream& stream) const {
+    return stream.cursor < context_.log->head();
+  }
+
+  /// Takes the stream off the fan-out path until its socket has room.
+  void block(uring::Slot slot, bool sent_something);
+  /// Gives back what a stream owns and closes it hard.
+  void drop(uring::Slot slot);
+  /// Gives back what a stream owns and ends it in good order.
+  void finish(uring::Slot slot);
+
+  static constexpr std::size_t kWordsMax = 640;
+
+ private:
+  static constexpr std::size_t kSpansPerSend = 64;
+  static constexpr std::size_t kPayloads = 8;
+
+  struct Entry {
+    uring::Slot slot{};
+    SendKind kind = SendKind::log;
+    std::uint32_t bytes = 0;
+    std::uint32_t taken = 0;
+    std::uint32_t events = 0;  ///< log
+    std::int32_t error = 0;
+    sse::Ordinal from = 0;            ///< log, heartbeat: the cursor before
+    const std::byte* data = nullptr;  ///< heartbeat, words
+  };
+  struct Memo {
+    bool filled = false;
+    sse::Ordinal cursor = 0;
+    std::uint32_t topic_set = 0;
+    sse::Wire wire = sse::Wire::chunked;
+    Payload payload;
+  };
+
+  Entry& next_entry(uring::Slot slot, SendKind kind, std::size_t bytes);
+  void settle(Entry& entry);
+  void settle_short(const Entry& entry);
+  void settle_tail(const Entry& entry);
+  [[nodiscard]] bool keep_rest(uring::Slot slot, std::span<const std::byte> rest);
+  void release(uring::Slot slot);
+
+  Context& context_;
+  Lifecycle& lifecycle_;
+
+  std::size_t count_ = 0;
+  std::uint32_t batch_ = 1;  // its number
+  std::size_t bytes_ = 0;
+  std::size_t spans_used_ = 0;
+  std::size_t words_used_ = 0;
+  bool any_special_ = false;  ///< something that has to be settled even when it was taken whole
+  std::array<Entry, kBatch> entries_;
+  std::array<msghdr, kBatch> messages_;
+  std::array<iovec, 2048> spans_;
+  std::array<std::byte, 32768> words_;
+  std::array<Memo, kPayloads> memos_;
+  std::size_t next_memo_ = 0;
+  std::array<sse::TopicNews, kTopicsPerStreamMax + 2> news_;
+};
+
+}  // namespace ringcast::shard

@@ -1,0 +1,284 @@
+#include "ringcast/shard/shard.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "ringcast/base/assert.h"
+
+#include "context.h"
+#include "lifecycle.h"
+#include "pump.h"
+#include "requests.h"
+#include "sender.h"
+#include "streams.h"
+
+namespace ringcast::shard {
+namespace {
+
+constexpr int kCompletionsPerTurn = 2048;
+constexpr int kAppendsPerTurn = 512;
+
+/// Slots that only answer "no": so that a full server says so instead of letting clients hang.
+std::uint32_t reserve_of(std::uint32_t slots) {
+  return std::clamp(slots / 32, 8u, 512u);
+}
+
+std::size_t connections_max(std::uint32_t slots) {
+  return std::clamp<std::size_t>(slots / 4, 64, 4096);
+}
+
+}  // namespace
+
+struct Shard::Parts {
+  Parts(const ShardOptions& options, hub::Exchange& exchange, uring::Ring& ring,
+        std::vector<int> listeners, Counters& counters, StreamTable table,
+        std::unique_ptr<sse::BroadcastLog> log)
+      : context(options, exchange, ring, counters, std::move(table), std::move(log)),
+        lifecycle(context, std::move(listeners)),
+        sender(context, lifecycle),
+        pump(context, sender),
+        streams(context, lifecycle, sender, pump, options.slots - reserve_of(options.slots)),
+        requests(context, lifecycle, streams, connections_max(options.slots)) {}
+
+  Context context;
+  Lifecycle lifecycle;
+  Sender sender;
+  Pump pump;
+  Streams streams;
+  Requests requests;
+
+  bool handle_completions();
+  void handle(const uring::Completion& completion);
+  void on_receive(const uring::Completion& completion);
+  bool append_news();
+  [[nodiscard]] bool may_append(std::size_t frame_bytes) const;
+  void append(const hub::EventRecord& record, std::span<const std::byte> topic,
+              std::span<const std::byte> frame);
+  void drain(bool requested);
+  void abort_everything();
+  void tell_hub(bool released_room);
+  [[nodiscard]] bool inbox_waits() const {
+    return !context.exchange.events().empty(context.options.index);
+  }
+};
+
+Result<std::unique_ptr<Shard>> Shard::create(const ShardOptions& options, hub::Exchange& exchange,
+                                             uring::Ring& ring, std::vector<int> listeners,
+                                             Counters& counters) {
+  auto table = StreamTable::create(options.slots);
+  if (!table) return table.error();
+  auto log = sse::BroadcastLog::create(
+      {.bytes = options.history.bytes, .events = options.history.events, .floor = options.floor});
+  if (!log) return log.error();
+  counters.slots_max.set(options.slots);
+  exchange.port(options.index).ring.store(&ring, std::memory_order_release);
+  return std::unique_ptr<Shard>(
+      new Shard(std::make_unique<Parts>(options, exchange, ring, std::move(listeners), counters,
+                                        std::move(table).value(), std::move(log).value())));
+}
+
+Shard::Shard(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Shard::~Shard() = default;
+
+bool Shard::finished() const {
+  const Parts& parts = *parts_;
+  return parts.streams.draining() && parts.context.table.in_use() == 0;
+}
+
+std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
+  Parts& parts = *parts_;
+  Context& context = parts.context;
+  context.now = now;
+  context.port.bell.woke_up();
+  context.counters.turns.add();
+
+  bool more = parts.handle_completions();
+  parts.requests.take_replies();
+  const bool released_room = parts.append_news();
+  more |= parts.requests.flush_output();
+  parts.pump.slice();
+  std::uint64_t next = parts.streams.tick();
+  const auto sooner = [&next](std::uint64_t at) {
+    if (at != 0) next = next == 0 ? at : std::min(next, at);
+  };
+  sooner(parts.requests.expire_deadlines());
+  sooner(parts.lifecycle.expire_lingering());
+  parts.drain(drain_requested_.load(std::memory_order_acquire));
+  parts.lifecycle.arm_accepts(parts.requests.connections_free());
+  sooner(parts.lifecycle.next_accept_try_ns());
+  more |= parts.requests.flush_output();  // what deadlines and replies led to
+  parts.tell_hub(released_room);
+
+  if (more || parts.pump.pending()) return std::chrono::nanoseconds(0);
+  // Ring the bell first, look again after: see Doorbell.
+  context.port.bell.about_to_sleep();
+  if (parts.inbox_waits() || !context.port.replies.empty()) return std::chrono::nanoseconds(0);
+  if (next == 0) return std::nullopt;
+  return std::chrono::nanoseconds(next > now.mono_ns ? next - now.mono_ns : 0);
+}
+
+bool Shard::Parts::handle_completions() {
+  uring::Completion completion;
+  for (int i = 0; i < kCompletionsPerTurn; ++i) {
+    if (!context.ring.next(completion)) return false;
+    handle(completion);
+  }
+  return true;
+}
+
+void Shard::Parts::handle(const uring::Completion& completion) {
+  using uring::Operation;
+  if (completion.operation == Operation::wake || completion.operation == Operation::none) return;
+  const uring::Slot slot = completion.handle.slot;
+  // A slot is reused only after its last completion, so none can be of an earlier generation.
+  RC_ASSERT(context.table.current(completion.handle));
+  switch (completion.operation) {
+    case Operation::accept:
+      if (const auto accepted = lifecycle.on_accept(completion)) requests.on_connected(*accepted);
+      break;
+    case Operation::receive:
+      on_receive(completion);
+      break;
+    case Operation::writable:
+      lifecycle.on_writable(slot);
+      if (context.table[slot].phase == Phase::stream) streams.on_writable(slot);
+      if (context.table[slot].phase == Phase::request) requests.on_writable(slot);
+      break;
+    case Operation::cancel:
+      lifecycle.on_cancel(slot, completion.result);
+      break;
+    case Operation::shutdown_write:
+      lifecycle.on_shutdown(slot);
+      break;
+    case Operation::close:
+      lifecycle.on_close(slot);
+      break;
+    case Operation::wake:
+    case Operation::send:
+    case Operation::none:
+      break;
+  }
+}
+
+void Shard::Parts::on_receive(const uring::Completion& completion) {
+  const uring::Slot slot = completion.handle.slot;
+  const Stream& stream = context.table[slot];
+  if (!completion.more) lifecycle.on_receive_end(slot);
+  // Out of shared buffers, or paused: neither is the peer's doing.
+  const bool ended_by_us = completion.result == -ENOBUFS || completion.result == -ECANCELED;
+  switch (stream.phase) {
+    case Phase::request:
+      if (!ended_by_us) requests.on_receive(slot, completion.result, completion.data);
+      if (!completion.more && stream.phase == Phase::request) requests.on_receive_end(slot);
+      break;
+    case Phase::stream:
+      if (!ended_by_us) streams.on_receive(slot, completion.result);
+      if (!completion.more && stream.phase == Phase::stream) lifecycle.arm_receive(slot);
+      break;
+    case Phase::lingering:
+      // What still comes is dropped; the end of it is what we wait for.
+      if (completion.more) break;
+      if (completion.result == -ENOBUFS || completion.result > 0) {
+        lifecycle.arm_receive(slot);
+      } else {
+        lifecycle.abort(slot);
+      }
+      break;
+    case Phase::free:
+    case Phase::accepting:
+    case Phase::closing:
+      break;
+  }
+}
+
+bool Shard::Parts::may_append(std::size_t frame_bytes) const {
+  const sse::BroadcastLog& log = *context.log;
+  const sse::Ordinal served = pump.served();
+  const std::uint64_t bytes_ahead = log.position(log.head()) - log.position(served) + frame_bytes;
+  const std::uint64_t events_ahead = log.head() - served + 1;
+  return bytes_ahead <= log.options().bytes / 2 &&
+         events_ahead <= std::max<std::size_t>(log.options().events / 2, 1);
+}
+
+bool Shard::Parts::append_news() {
+  RecordRing& inbox = context.exchange.events();
+  const std::uint32_t reader = context.options.index;
+  bool any = false;
+  for (int i = 0; i < kAppendsPerTurn; ++i) {
+    const auto bytes = inbox.peek(reader);
+    if (bytes.empty()) break;
+    hub::EventRecord record;
+    std::memcpy(&record, bytes.data(), sizeof record);
+    if (!may_append(record.frame_bytes)) {
+      context.counters.append_waits.add();
+      break;
+    }
+    append(record, bytes.subspan(sizeof record, record.topic_bytes),
+           bytes.subspan(sizeof record + record.topic_bytes, record.frame_bytes));
+    inbox.release(reader);
+    any = true;
+  }
+  if (any) {
+    context.counters.events_kept.set(context.log->head() - context.log->tail());
+    context.counters.bytes_kept.set(context.log->position(context.log->head()) -
+                                    (context.log->empty()
+                                         ? context.log->position(context.log->head())
+                                         : context.log->position(context.log->tail())));
+    context.counters.topics.set(context.topics.size());
+  }
+  return any;
+}
+
+void Shard::Parts::append(const hub::EventRecord& record, std::span<const std::byte> topic_name,
+                          std::span<const std::byte> frame) {
+  sse::BroadcastLog& log = *context.log;
+  while (!log.has_room(frame.size())) {
+    const sse::TopicId evicted = log.entry(log.tail()).topic;
+    Topic& topic = context.topics[evicted];
+    topic.newest_evicted = log.tail();
+    --topic.log_events;
+    log.evict();
+    context.topics.release_unused(evicted);
+    context.counters.events_evicted.add();
+  }
+  const sse::TopicId id = context.topics.intern(
+      {reinterpret_cast<const char*>(topic_name.data()), topic_name.size()}, record.topic_hash);
+  Topic& topic = context.topics[id];
+  const bool kept = topic.newest != sse::kNoOrdinal && topic.newest >= log.tail();
+  topic.newest = log.append(record.id, id, frame, record.chunk_head_bytes,
+                            kept ? topic.newest : sse::kNoOrdinal);
+  ++topic.log_events;
+  pump.news(id);
+  context.counters.events_appended.add();
+}
+
+void Shard::Parts::drain(bool requested) {
+  if (!requested) return;
+  if (!streams.draining()) {
+    lifecycle.stop_accepting();
+    streams.begin_drain();
+    requests.begin_drain();
+  }
+  if (streams.drain_overdue()) abort_everything();
+}
+
+void Shard::Parts::abort_everything() {
+  requests.abort_all();
+  for (std::uint32_t i = 0; i < context.table.used_end(); ++i) {
+    const Phase phase = context.table.at(i).phase;
+    if (phase == Phase::stream) sender.drop(uring::Slot{i});
+    if (phase == Phase::lingering) lifecycle.abort(uring::Slot{i});
+  }
+}
+
+void Shard::Parts::tell_hub(bool released_room) {
+  uring::Ring* const hub_ring = context.exchange.hub_ring.load(std::memory_order_acquire);
+  const bool rang = (requests.take_wrote_commands() && context.exchange.hub_bell.must_wake()) |
+                    (released_room && context.exchange.room_bell.must_wake());
+  if (rang && hub_ring != nullptr) context.ring.wake(*hub_ring);
+}
+
+}  // namespace ringcast::shard

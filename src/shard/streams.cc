@@ -1,0 +1,314 @@
+#include "streams.h"
+
+#include <algorithm>
+
+#include "ringcast/base/assert.h"
+
+#include "server_events.h"
+
+namespace ringcast::shard {
+namespace {
+
+// The table is swept in this part of the heartbeat period; a stream that will be due before the
+// sweep comes round again gets its heartbeat now. So silence lasts between 7/8 of the period and
+// all of it.
+constexpr std::uint32_t kSweepShare = 8;
+constexpr std::uint32_t kSweepSlots = 256;  // at a time
+constexpr std::uint32_t kSweepsPerTick = 8;
+
+constexpr std::uint64_t kBlockedCheckNs = 250 * kNsPerMs;
+constexpr std::uint32_t kBlockedPerCheck = 4096;
+constexpr std::uint32_t kBackoffMs = 20;
+
+constexpr std::uint64_t kDrainTickNs = 10 * kNsPerMs;
+constexpr std::uint32_t kDrainLooksPerTick = 65'536;
+
+std::span<const std::byte> as_bytes(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+std::uint64_t sooner(std::uint64_t a, std::uint64_t b) {
+  if (a == 0) return b;
+  return b == 0 ? a : std::min(a, b);
+}
+
+}  // namespace
+
+Streams::Streams(Context& context, Lifecycle& lifecycle, Sender& sender, Pump& pump,
+                 std::uint32_t streams_max)
+    : context_(context),
+      lifecycle_(lifecycle),
+      sender_(sender),
+      pump_(pump),
+      streams_max_(streams_max) {
+  context_.counters.streams_max.set(streams_max);
+  pump_.set_slow_streams(*this);
+}
+
+bool Streams::reserve() {
+  if (context_.counters.streams_open.get() + reserved_ >= streams_max_) return false;
+  ++reserved_;
+  return true;
+}
+
+void Streams::begin(uring::Slot slot, const Position& position, sse::Wire wire, std::string& out) {
+  const sse::BroadcastLog& log = *context_.log;
+  const StreamOptions& options = context_.options.stream;
+  sse::Resume resume{.cursor = options.replay_on_connect ? log.tail() : log.head()};
+  std::optional<EventId> continues_from = log.before(resume.cursor);
+  std::optional<EventId> requested;
+  if (position.asked) {
+    requested = parse_event_id(position.text);
+    resume = requested ? log.resume(*requested) : sse::Resume{.cursor = log.tail(), .gap = true};
+    continues_from = resume.gap ? std::nullopt : requested;
+    context_.counters.streams_resumed.add();
+  }
+  context_.table[slot].cursor = resume.cursor;
+
+  append_event(out, wire, continues_from,
+               {.event = options.names.heartbeat, .retry_ms = options.retry_ms});
+  if (resume.gap) {
+    context_.counters.gaps.add();
+    const auto newest = log.empty() ? std::nullopt : std::optional(log.newest());
+    const std::string data = gap_data(requested, log.oldest(), newest);
+    append_event(out, wire, std::nullopt, {.event = options.names.gap, .data = data});
+  }
+}
+
+void Streams::open(uring::Slot slot, std::uint32_t topic_set, sse::Wire wire) {
+  RC_ASSERT(reserved_ > 0);
+  --reserved_;
+  Stream& stream = context_.table[slot];
+  stream.phase = Phase::stream;
+  stream.extra = kNoExtra;
+  stream.topic_set = topic_set;
+  stream.last_sent_ms = context_.now_ms();
+  if (wire == sse::Wire::plain) stream.set(Fact::plain_wire);
+  context_.counters.streams_open.add();
+  context_.counters.streams_opened.add();
+  join_topics(slot);
+  if (sender_.behind(stream)) pump_.make_ready(slot);
+}
+
+void Streams::join_topics(uring::Slot slot) {
+  for (const sse::TopicId id : context_.sets.topics(context_.table[slot].topic_set)) {
+    if (id == sse::kPublicTopic) continue;
+    Topic& topic = context_.topics[id];
+    if (topic.members_left > topic.members.size() / 2 + 8) {
+      const auto gone = [this](uring::Handle member) {
+        return !context_.table.current(member) ||
+               context_.table[member.slot].phase != Phase::stream;
+      };
+      topic.members_left -= static_cast<std::uint32_t>(std::erase_if(topic.members, gone));
+      topic.pass_position = 0;  // places have moved: a pass under way begins again
+    }
+    topic.members.push_back(context_.table.handle(slot));
+  }
+}
+
+void Streams::on_writable(uring::Slot slot) {
+  Stream& stream = context_.table[slot];
+  if (!stream.is(Fact::blocked)) return;
+  stream.clear(Fact::blocked);
+  context_.counters.streams_blocked.sub();
+  stream.set(Fact::woke);
+  context_.leave_list(slot);
+  if (stream.extra != kNoExtra || sender_.behind(stream)) pump_.make_ready(slot);
+}
+
+void Streams::on_receive(uring::Slot slot, std::int32_t bytes) {
+  Stream& stream = context_.table[slot];
+  // One piece may be a stray line end or a pipelined request, which will never be answered; more is
+  // a client that does not know what it talks to.
+  if (bytes > 0 && !stream.is(Fact::stray_bytes)) {
+    stream.set(Fact::stray_bytes);
+    return;
+  }
+  context_.counters.streams_ended_by_peer.add();
+  sender_.drop(slot);
+}
+
+void Streams::on_overtaken(uring::Slot slot) {
+  if (context_.options.stream.slow_consumer == SlowConsumer::disconnect) {
+    end(slot, Reason::slow);
+    return;
+  }
+  const sse::BroadcastLog& log = *context_.log;
+  Stream& stream = context_.table[slot];
+  stream.cursor = log.tail();
+  context_.counters.gaps.add();
+  std::string words;
+  const std::string data = gap_data(std::nullopt, log.oldest(), log.newest());
+  append_event(words, stream.wire(), std::nullopt,
+               {.event = context_.options.stream.names.gap, .data = data});
+  sender_.add_words(slot, SendKind::words, as_bytes(words));
+}
+
+void Streams::end(uring::Slot slot, Reason reason) {
+  const Stream& stream = context_.table[slot];
+  std::string words;
+  const std::string data = reason_data(reason == Reason::drain ? "drain" : "slow");
+  sse::EventFields fields{.event = context_.options.stream.names.closing, .data = data};
+  if (reason == Reason::drain) {
+    fields.retry_ms = next_drain_retry_ms();
+    context_.counters.streams_ended_drain.add();
+  } else {
+    context_.counters.streams_ended_slow.add();
+  }
+  append_event(words, stream.wire(), std::nullopt, fields);
+  append_end(words, stream.wire());
+  sender_.add_words(slot, SendKind::last_words, as_bytes(words));
+}
+
+bool Streams::has_news(const Stream& stream) const {
+  if (!sender_.behind(stream)) return false;
+  for (const sse::TopicId id : context_.sets.topics(stream.topic_set)) {
+    const sse::Ordinal newest = context_.topics[id].newest;
+    if (newest != sse::kNoOrdinal && newest >= stream.cursor) return true;
+  }
+  return false;
+}
+
+std::uint64_t Streams::tick() {
+  std::uint64_t next = draining() ? tick_drain() : tick_heartbeats();
+  next = sooner(next, tick_blocked());
+  next = sooner(next, tick_backoff());
+  sender_.flush();
+  return next;
+}
+
+std::span<const std::byte> Streams::heartbeat(sse::Wire wire) {
+  if (heartbeat_head_ != context_.log->head()) {
+    heartbeat_head_ = context_.log->head();
+    heartbeat_size_ = sse::encode_frame(
+        context_.log->newest(), {.event = context_.options.stream.names.heartbeat}, heartbeat_);
+  }
+  return sse::on_wire({heartbeat_.data(), heartbeat_size_.bytes}, heartbeat_size_.chunk_head_bytes,
+                      wire);
+}
+
+void Streams::sweep_heartbeats(std::uint32_t slots) {
+  const std::uint32_t period_ms = context_.options.stream.heartbeat_ms;
+  const std::uint32_t due_ms = period_ms - period_ms / kSweepShare;
+  for (; slots > 0; --slots) {
+    if (sweep_position_ >= context_.table.used_end()) sweep_position_ = 0;
+    const std::uint32_t index = sweep_position_++;
+    const Stream& stream = context_.table.at(index);
+    if (stream.phase != Phase::stream || context_.now_ms() - stream.last_sent_ms < due_ms) continue;
+    if (stream.is(Fact::blocked) || stream.extra != kNoExtra || has_news(stream)) continue;
+    if (sender_.full() || sender_.holds(stream)) {
+      sender_.flush();
+      if (stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
+    }
+    sender_.add_heartbeat(uring::Slot{index}, heartbeat(stream.wire()));
+  }
+}
+
+std::uint64_t Streams::tick_heartbeats() {
+  const std::uint32_t period_ms = context_.options.stream.heartbeat_ms;
+  if (period_ms == 0 || context_.counters.streams_open.get() == 0) {
+    next_sweep_ns_ = 0;
+    return 0;
+  }
+  const std::uint32_t parts = (context_.table.used_end() + kSweepSlots - 1) / kSweepSlots;
+  const std::uint64_t interval_ns = std::max<std::uint64_t>(
+      period_ms * kNsPerMs / kSweepShare / std::max<std::uint32_t>(parts, 1), kNsPerMs / 4);
+  const std::uint64_t now = context_.now.mono_ns;
+  if (next_sweep_ns_ == 0) next_sweep_ns_ = now + interval_ns;
+  for (std::uint32_t i = 0; i < kSweepsPerTick && next_sweep_ns_ <= now; ++i) {
+    sweep_heartbeats(std::min(kSweepSlots, context_.table.used_end()));
+    next_sweep_ns_ += interval_ns;
+  }
+  // Do not run after lost time: heartbeats come late rather than in a burst.
+  next_sweep_ns_ = std::max(next_sweep_ns_, now + interval_ns / 2);
+  return next_sweep_ns_;
+}
+
+std::uint64_t Streams::tick_blocked() {
+  if (context_.blocked.empty() ||
+      context_.options.stream.slow_consumer != SlowConsumer::disconnect) {
+    next_blocked_check_ns_ = 0;
+    return 0;
+  }
+  const std::uint64_t now = context_.now.mono_ns;
+  if (next_blocked_check_ns_ == 0) next_blocked_check_ns_ = now + kBlockedCheckNs;
+  if (next_blocked_check_ns_ > now) return next_blocked_check_ns_;
+  next_blocked_check_ns_ = now + kBlockedCheckNs;
+  if (checked_tail_ == context_.log->tail()) return next_blocked_check_ns_;
+  const std::uint32_t size = context_.blocked.size();
+  const std::uint32_t looks = std::min(size, kBlockedPerCheck);
+  for (std::uint32_t i = 0; i < looks; ++i) {
+    const uring::Slot slot = context_.blocked.front();
+    if (sender_.overtaken(context_.table[slot])) {
+      // It does not read, so it would not hear a `closing` either.
+      context_.counters.streams_ended_slow.add();
+      sender_.drop(slot);
+    } else {
+      context_.blocked.remove(context_.table, slot);
+      context_.blocked.push_back(context_.table, slot);
+    }
+  }
+  if (looks == size) checked_tail_ = context_.log->tail();
+  return next_blocked_check_ns_;
+}
+
+std::uint64_t Streams::tick_backoff() {
+  while (!context_.backoff.empty()) {
+    const uring::Slot slot = context_.backoff.front();
+    const std::uint32_t age_ms = context_.now_ms() - context_.table[slot].since_ms;
+    if (age_ms < kBackoffMs) return context_.now.mono_ns + (kBackoffMs - age_ms) * kNsPerMs;
+    context_.leave_list(slot);
+    context_.blocked.push_back(context_.table, slot);
+    lifecycle_.arm_writable(slot);
+  }
+  return 0;
+}
+
+void Streams::begin_drain() {
+  drain_began_ns_ = context_.now.mono_ns;
+  drain_streams_ = static_cast<std::uint32_t>(context_.counters.streams_open.get());
+}
+
+bool Streams::drain_overdue() const {
+  return draining() &&
+         context_.now.mono_ns >= drain_began_ns_ + context_.options.drain_ms * kNsPerMs;
+}
+
+std::uint32_t Streams::next_drain_retry_ms() {
+  // Multiples of the golden ratio fill the range evenly and never repeat, so that the clients come
+  // back spread over it; the shard's index keeps shards apart.
+  constexpr double kGolden = 0.6180339887498949;
+  const double turn =
+      static_cast<double>(drained_++) * kGolden +
+      static_cast<double>(context_.options.index) / context_.options.shards * kGolden;
+  const double part = turn - static_cast<double>(static_cast<std::uint64_t>(turn));
+  const double range_ms = std::max<double>(2.0 * context_.options.stream.retry_ms, 1000.0);
+  return context_.options.stream.retry_ms + static_cast<std::uint32_t>(part * range_ms);
+}
+
+std::uint64_t Streams::tick_drain() {
+  if (context_.counters.streams_open.get() == 0) return 0;
+  // The last fifth of the time is for those that were not ready to be ended.
+  const std::uint64_t pace_ns =
+      std::max<std::uint64_t>(context_.options.drain_ms * kNsPerMs * 4 / 5, 1);
+  const std::uint64_t elapsed_ns = context_.now.mono_ns - drain_began_ns_;
+  const std::uint64_t due = std::min<std::uint64_t>(
+      drain_streams_, 1 + static_cast<std::uint64_t>(static_cast<double>(drain_streams_) *
+                                                     static_cast<double>(elapsed_ns) /
+                                                     static_cast<double>(pace_ns)));
+  std::uint32_t looks = std::min(context_.table.used_end(), kDrainLooksPerTick);
+  const bool all = elapsed_ns >= pace_ns;
+  for (; looks > 0 && (all || drained_ < due); --looks) {
+    if (drain_position_ >= context_.table.used_end()) drain_position_ = 0;
+    const uring::Slot slot{drain_position_++};
+    const Stream& stream = context_.table[slot];
+    if (stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
+    // Everything that was acknowledged goes out first; a later look ends it.
+    if (stream.extra != kNoExtra || has_news(stream) || sender_.holds(stream)) continue;
+    make_room_in_batch();
+    if (stream.phase == Phase::stream && !stream.is(Fact::blocked)) end(slot, Reason::drain);
+  }
+  return context_.now.mono_ns + kDrainTickNs;
+}
+
+}  // namespace ringcast::shard

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "context.h"
+#include "pump.h"
+#include "sender.h"
+
+namespace ringcast::shard {
+
+/// What happens to streams apart from events: opening, heartbeats, the slow ones, the drain.
+class Streams : public Pump::SlowStreams {
+ public:
+  Streams(Context& context, Lifecycle& lifecycle, Sender& sender, Pump& pump,
+          std::uint32_t streams_max);
+
+  // --- opening
+
+  /// Counts a stream that is being opened; false when there is no room for it.
+  [[nodiscard]] bool reserve();
+  /// The reserved one will not come.
+  void unreserve() { --reserved_; }
+  /// Appends what a stream begins with, S1: `retry:` and a heartbeat with the position it continues
+  /// from, and the `gap` if there is one. Sets the slot's cursor.
+  /// `requested`: nothing = fresh; an empty text = a position that cannot be read.
+  struct Position {
+    bool asked = false;
+    std::string_view text{};  ///< at most 64 bytes, not trusted
+  };
+  void begin(uring::Slot slot, const Position& position, sse::Wire wire, std::string& out);
+  /// The head is out: the slot is a stream from now on.
+  void open(uring::Slot slot, std::uint32_t topic_set, sse::Wire wire);
+
+  // --- completions
+
+  void on_writable(uring::Slot slot);
+  /// The client said something, or ended (`bytes` <= 0), although there is nothing to say.
+  void on_receive(uring::Slot slot, std::int32_t bytes);
+  void on_overtaken(uring::Slot slot) override;
+
+  // --- time
+
+  /// Heartbeats, checks of blocked streams, and what else is due. Every batch is flushed on return.
+  /// Returns the time of the next call, or 0.
+  [[nodiscard]] std::uint64_t tick();
+
+  /// Ends all streams at a steady pace until `drain_ms` from now.
+  void begin_drain();
+  [[nodiscard]] bool draining() const { return drain_began_ns_ != 0; }
+  /// The pace is over: what is left is to be aborted.
+  [[nodiscard]] bool drain_overdue() const;
+
+ private:
+  enum class Reason { drain, slow };
+
+  void sweep_heartbeats(std::uint32_t slots);
+  [[nodiscard]] std::uint64_t tick_heartbeats();
+  [[nodiscard]] std::uint64_t tick_blocked();
+  [[nodiscard]] std::uint64_t tick_backoff();
+  [[nodiscard]] std::uint64_t tick_drain();
+  void join_topics(uring::Slot slot);
+  void end(uring::Slot slot, Reason reason);
+  [[nodiscard]] bool has_news(const Stream& stream) const;
+  [[nodiscard]] std::span<const std::byte> heartbeat(sse::Wire wire);
+  [[nodiscard]] std::uint32_t next_drain_retry_ms();
+  void make_room_in_batch() {
+    if (sender_.full()) sender_.flush();
+  }
+
+  Context& context_;
+  Lifecycle& lifecycle_;
+  Sender& sender_;
+  Pump& pump_;
+  std::uint32_t streams_max_;
+  std::uint32_t reserved_ = 0;
+
+  std::array<std::byte, 512> heartbeat_{};
+  sse::FrameSize heartbeat_size_{};
+  sse::Ordinal heartbeat_head_ = sse::kNoOrdinal;
+  std::uint32_t sweep_position_ = 0;
+  std::uint64_t next_sweep_ns_ = 0;
+
+  std::uint64_t next_blocked_check_ns_ = 0;
+  sse::Ordinal checked_tail_ = 0;
+
+  std::uint64_t drain_began_ns_ = 0;
+  std::uint32_t drain_streams_ = 0;  // when it began
+  std::uint32_t drained_ = 0;
+  std::uint32_t drain_position_ = 0;
+};
+
+}  // namespace ringcast::shard
