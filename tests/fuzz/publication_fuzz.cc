@@ -30,8 +30,7 @@ void check_accepted(const hub::Publication& got, simdjson::error_code whole_docu
 }
 
 void check_refused(std::string_view message, simdjson::error_code whole_document) {
-  const std::size_t colon = message.find(": ");
-  RC_ASSERT(colon != std::string_view::npos && colon > 0);
+  RC_ASSERT(message.find(": ") != std::string_view::npos);
   RC_ASSERT(message.size() < 200);
   RC_ASSERT(is_utf8(message));
   for (const char c : message) RC_ASSERT(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
