@@ -21,9 +21,9 @@ struct Request {
   std::string_view accept;
   std::string_view content_type;
   std::string_view origin;
-  std::string_view host;
+  std::string_view host;             ///< of the target when it has one, else of the Host header
   std::string_view if_none_match;
-  std::string_view body;
+  std::string_view body;             ///< empty until the request is complete
 };
 
 struct ParserLimits {
@@ -46,9 +46,11 @@ struct ParseFailure {
 
 /// Reads HTTP/1.0 and HTTP/1.1 requests from bytes (RFC 9112), with Boost.Beast underneath.
 /// Strict where leniency lets requests be smuggled: `Transfer-Encoding` must be exactly `chunked`, on
-/// HTTP/1.1, once, and never beside `Content-Length`; a repeated `Content-Length`, `Host` or
-/// `Last-Event-ID` is refused; HTTP/1.1 needs one `Host`; a bare LF or a NUL in the head is refused;
-/// trailers are read and dropped within the header limit.
+/// HTTP/1.1, once, and never beside `Content-Length`; a repeated `Content-Length`, `Host`,
+/// `Last-Event-ID`, `Origin` or `Content-Type` is refused (of any other the first counts); HTTP/1.1
+/// needs one `Host`; a bare CR or LF, NUL, other controls and folded lines are refused; trailers are
+/// read and dropped within the header limit.
+/// The outcome depends on the bytes alone, never on how they were cut into calls of `feed`.
 /// Keeps its buffers between requests. Not thread-safe. No exceptions, no I/O.
 class RequestParser {
  public:
@@ -61,14 +63,14 @@ class RequestParser {
   std::size_t feed(std::string_view bytes);
 
   [[nodiscard]] ParseState state() const;
-  /// True once any byte of the current request has arrived.
+  /// True once any byte of the current request has arrived; empty lines in front are not part of it.
   [[nodiscard]] bool started() const;
   /// True when the head is whole and says `Expect: 100-continue` and no byte of the body came yet.
   [[nodiscard]] bool expects_continue() const;
   [[nodiscard]] const Request& request() const;
   [[nodiscard]] const ParseFailure& failure() const;
 
-  /// Ready for the next request. Gives back memory above `keep_bytes`.
+  /// Ready for the next request. Gives back memory above `keep_bytes`; 0 for an idle connection.
   void reset(std::size_t keep_bytes = 4096);
 
  private:
