@@ -97,7 +97,8 @@ class Ring {
   /// `next`.
   [[nodiscard]] std::span<const SendFailure> flush_sends();
 
-  /// Wakes the thread that owns `other`, which sees a completion Operation::wake.
+  /// Wakes the thread that owns `other`, which sees a completion Operation::wake. Whoever may wake
+  /// a ring keeps it from being destroyed until the call is over.
   void wake(Ring& other);
   /// The same from a thread that has no ring (signals, tests). Any thread.
   void wake_from_outside();

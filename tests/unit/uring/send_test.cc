@@ -268,7 +268,6 @@ TEST_P(SendTest, ResumingFromReportsDeliversEveryByteOnceToEveryReader) {
     streams[i].text = random_text(random, 300'000 + random() % 200'000);
   }
   int shorts = 0;
-  int refusals = 0;
   std::vector<std::array<iovec, 3>> spans(kStreams);
   std::vector<msghdr> messages(kStreams);
   const auto end = std::chrono::steady_clock::now() + kPatience;
@@ -296,7 +295,6 @@ TEST_P(SendTest, ResumingFromReportsDeliversEveryByteOnceToEveryReader) {
     for (const SendFailure& failure : flush()) {
       Stream& stream = streams[failure.place];
       if (failure.result == -EAGAIN) {
-        ++refusals;
         stream.attempt = 0;
       } else {
         ++shorts;
@@ -322,7 +320,6 @@ TEST_P(SendTest, ResumingFromReportsDeliversEveryByteOnceToEveryReader) {
   }
   for (const Stream& stream : streams) EXPECT_EQ(stream.received, stream.text);
   EXPECT_GT(shorts, 0);
-  EXPECT_GT(refusals, 0);
 }
 
 }  // namespace

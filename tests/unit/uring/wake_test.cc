@@ -46,6 +46,8 @@ class Sleeper {
   ~Sleeper() {
     stop_ = true;
     ring_.load()->wake_from_outside();
+    released_ = true;
+    released_.notify_one();
     thread_.join();
   }
 
@@ -78,12 +80,14 @@ class Sleeper {
         ++wakes_;
       }
     }
+    released_.wait(false);  // the last waker is out of the ring
   }
 
   std::atomic<Ring*> ring_{nullptr};
   std::atomic<int> thread_id_{0};
   std::atomic<int> wakes_{0};
   std::atomic<bool> stop_{false};
+  std::atomic<bool> released_{false};
   std::thread thread_;
 };
 
