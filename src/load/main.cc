@@ -1,0 +1,147 @@
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <random>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "load/payload.h"
+#include "load/run.h"
+
+namespace {
+
+using ringcast::load::Plan;
+using ringcast::load::RunOptions;
+
+constexpr int kExitIncomplete = 1;
+constexpr int kExitUsage = 2;
+
+std::atomic<bool> interrupted{false};
+
+/// A ring's table of sockets is bounded by RLIMIT_NOFILE; it need not be the whole of it.
+std::uint32_t default_streams_per_ring() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<std::uint32_t>(std::clamp<rlim_t>(limit.rlim_cur / 20 * 19, 1, 19'000));
+}
+
+int usage_error(const std::string& reason) {
+  std::cerr << "ringcast-load: " << reason << '\n';
+  return kExitUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Plan plan;
+  RunOptions options;
+  std::string url;
+  std::string publish_url;
+  std::string json_file;
+  plan.streams = 1;
+  plan.frame_bytes = 120;
+  plan.streams_per_ring = default_streams_per_ring();
+  plan.connecting_max = 512;
+  options.timeout_seconds = 300;
+
+  CLI::App app{
+      "Opens event streams, publishes, and checks that every event reaches every stream exactly "
+      "once\n"
+      "and in order. Exit: 0 it did; 1 it did not, or the run could not go on; 2 wrong usage.",
+      "ringcast-load"};
+  app.add_option("--url", url, "The event stream, http://HOST:PORT/PATH")->required();
+  app.add_option("--streams", plan.streams, "How many")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 4'000'000U));
+  app.add_option("--publish-url", publish_url, "Takes POST {\"data\":…,\"topic\":…}");
+  app.add_option("--events", plan.publications, "To publish")
+      ->check(CLI::Range(0ULL, 4'000'000'000ULL));
+  app.add_option("--rate", plan.rate,
+                 "Events a second; latency then counts from when each was due. 0: as fast as they "
+                 "are answered")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--publishers", plan.publishers,
+                 "Connections that publish; order is checked for each of them")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 256U));
+  app.add_option(
+         "--bytes", plan.frame_bytes,
+         "Size of a frame `id: <13 digits>-<1 digit>\\ndata: …\\n\\n`, chunk framing not counted; "
+         "61 at least")
+      ->capture_default_str()
+      ->check(CLI::Range(61U, 1U << 20));
+  app.add_option("--topics", plan.topics,
+                 "Streams and events go round this many topics; 0: no topic")
+      ->capture_default_str()
+      ->check(CLI::Range(0U, 1'000'000U));
+  app.add_option("--hold", options.hold_seconds, "Seconds of idling before publishing")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--stalled", plan.stalled,
+                 "Of the streams: never read after the response head, not checked");
+  app.add_option("--server-pid", options.server_pid,
+                 "Measure this process: CPU for each delivery, memory");
+  app.add_option("--json", json_file, "Write the report there too; - is standard output");
+  app.add_option("--timeout", options.timeout_seconds, "Seconds for the whole run")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--reconnect", plan.reconnect,
+               "Open a stream that was ended again, with its Last-Event-ID");
+  app.add_option("--last-event-id", plan.last_event_id, "Every stream begins with it");
+  app.add_option("--header", plan.headers, "`Name: value`, for every request; may be repeated");
+  app.add_option("--source", plan.sources,
+                 "Address to connect from; may be repeated. Towards 127.0.0.0/8 found by itself");
+  app.add_option("--threads", plan.threads, "That read")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 64U));
+  app.add_option("--streams-per-ring", plan.streams_per_ring, "At most RLIMIT_NOFILE")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 1U << 20));
+  app.add_option("--connecting", plan.connecting_max,
+                 "Unanswered connections at any moment, for each thread")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 65'536U));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+
+  auto events = ringcast::load::parse_url(url);
+  if (!events) return usage_error(events.error().message);
+  plan.events = std::move(events.value());
+  if (plan.publications > 0) {
+    if (publish_url.empty()) return usage_error("--events needs --publish-url");
+    auto publish = ringcast::load::parse_url(publish_url);
+    if (!publish) return usage_error(publish.error().message);
+    plan.publish = std::move(publish.value());
+  }
+  if (plan.stalled > plan.streams) return usage_error("--stalled: more than --streams");
+  plan.threads = std::min(plan.threads, plan.streams);
+  std::random_device random;
+  plan.run = static_cast<std::uint16_t>(random());
+  options.progress = isatty(STDERR_FILENO) != 0;
+
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted.store(true); };
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+
+  const auto report = ringcast::load::run(plan, options, interrupted);
+  if (json_file == "-") {
+    std::cout << report.json();
+  } else {
+    std::cout << report.text();
+    if (!json_file.empty() && !(std::ofstream{json_file} << report.json())) {
+      return usage_error("--json " + json_file + ": cannot be written");
+    }
+  }
+  return report.good() ? 0 : kExitIncomplete;
+}

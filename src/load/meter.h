@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+
+#include <sys/types.h>
+
+#include "ringcast/base/result.h"
+
+namespace ringcast::load {
+
+/// What a process uses, read from /proc.
+struct ProcessUse {
+  std::uint64_t cpu_ns = 0;     ///< of all threads, from the scheduler: exact, system calls and the
+                                ///< network work done on the threads' behalf included
+  std::uint64_t pss_bytes = 0;  ///< memory, shared pages by share
+  std::uint64_t rss_bytes = 0;
+  std::uint32_t threads = 0;
+};
+
+/// CPU time, cheap to read. A thread that ended meanwhile is no longer counted.
+[[nodiscard]] Result<ProcessUse> read_cpu(pid_t pid);
+/// The same with the memory, which walks the page tables.
+[[nodiscard]] Result<ProcessUse> read_process(pid_t pid);
+
+/// Memory of the kernel: of the whole machine, so of both ends of each connection when the server
+/// is here.
+struct KernelUse {
+  std::uint64_t slab_bytes = 0;        ///< sockets, descriptors, armed operations
+  std::uint64_t tcp_buffer_bytes = 0;  ///< unread and unsent data
+  std::uint64_t available_bytes = 0;   ///< MemAvailable
+};
+
+[[nodiscard]] KernelUse read_kernel();
+
+}  // namespace ringcast::load

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "load/url.h"
+
+namespace ringcast::load {
+
+/// What a run does; read-only once it has begun.
+struct Plan {
+  Url events;
+  Url publish;
+  std::vector<std::string> headers;  ///< `Name: value`, added to each request
+  std::string last_event_id;         ///< every stream begins with it; empty = none
+  std::vector<std::string> sources;  ///< addresses to connect from; empty = what the system picks
+  std::uint32_t streams = 0;
+  std::uint32_t stalled = 0;  ///< of the streams: not read after their response head
+  std::uint32_t topics = 0;   ///< 0 = events and streams without a topic
+  std::uint32_t threads = 1;  ///< that read
+  std::uint32_t streams_per_ring = 0;
+  std::uint32_t connecting_max = 0;  ///< not yet answered at any moment, for each thread
+  std::uint32_t publishers = 1;      ///< connections; each is one lane of sequence numbers
+  std::uint64_t publications = 0;
+  std::uint32_t frame_bytes = 0;  ///< see encode_data
+  double rate = 0;                ///< events a second; 0 = each lane as fast as it is answered
+  std::uint16_t run = 0;          ///< Stamp::run
+  bool reconnect = false;
+
+  [[nodiscard]] std::uint32_t topic_count() const { return topics == 0 ? 1 : topics; }
+  [[nodiscard]] std::uint32_t topic_of(std::uint32_t stream) const {
+    return stream % topic_count();
+  }
+  [[nodiscard]] std::string topic_name(std::uint32_t topic) const {
+    return "load-" + std::to_string(topic);
+  }
+  /// Spreads the stalled streams evenly over all.
+  [[nodiscard]] bool is_stalled(std::uint32_t stream) const {
+    const std::uint64_t below = std::uint64_t{stream} * stalled / streams;
+    return (std::uint64_t{stream} + 1) * stalled / streams != below;
+  }
+  /// Of the first `published` events of a lane, those that a stream with this topic is to receive:
+  /// the events of a lane go round the topics, beginning with topic 0.
+  [[nodiscard]] std::uint32_t share_of(std::uint32_t topic, std::uint64_t published) const {
+    const std::uint32_t n = topic_count();
+    return static_cast<std::uint32_t>((published + n - 1 - topic) / n);
+  }
+};
+
+/// How the threads of a run end together. Any thread.
+class RunState {
+ public:
+  void stop() { stopping_.store(true, std::memory_order_release); }
+  [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_acquire); }
+
+  /// Ends the run because it cannot go on. The first reason is kept.
+  void fail(std::string reason) {
+    {
+      const std::lock_guard lock{mutex_};
+      if (reason_.empty()) reason_ = std::move(reason);
+    }
+    failed_.store(true, std::memory_order_release);
+  }
+  [[nodiscard]] bool failed() const { return failed_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::string reason() const {
+    const std::lock_guard lock{mutex_};
+    return reason_;
+  }
+
+ private:
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> failed_{false};
+  mutable std::mutex mutex_;
+  std::string reason_;
+};
+
+}  // namespace ringcast::load

@@ -1,0 +1,240 @@
+#include "load/publisher.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+
+#include <netinet/tcp.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ringcast/base/time.h"
+
+#include "load/payload.h"
+
+namespace ringcast::load {
+namespace {
+
+constexpr std::uint64_t kDeferNs = 20 * kNsPerMs;
+constexpr std::uint64_t kWaitMaxNs = 50 * kNsPerMs;
+
+/// The value of a header field, blanks in front of it removed; empty when there is none.
+std::string_view field(std::string_view head, std::string_view name) {
+  for (std::size_t at = head.find("\r\n"); at != std::string_view::npos; at = head.find("\r\n")) {
+    head.remove_prefix(at + 2);
+    if (head.size() <= name.size() || head[name.size()] != ':' ||
+        strncasecmp(head.data(), name.data(), name.size()) != 0) {
+      continue;
+    }
+    std::string_view value = head.substr(name.size() + 1);
+    value = value.substr(0, value.find("\r\n"));
+    value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+    return value;
+  }
+  return {};
+}
+
+/// Bytes of a chunked body, its last chunk and the empty line after it included; 0 = not all there
+/// yet.
+std::size_t chunked_body_bytes(std::string_view body, bool& malformed) {
+  std::size_t at = 0;
+  while (true) {
+    const std::size_t line_end = body.find("\r\n", at);
+    if (line_end == std::string_view::npos) return 0;
+    std::size_t chunk = 0;
+    const char* first = body.data() + at;
+    if (std::from_chars(first, body.data() + line_end, chunk, 16).ptr == first) {
+      malformed = true;
+      return 0;
+    }
+    if (chunk == 0) {
+      const std::size_t end = body.find("\r\n", line_end + 2);
+      return end == std::string_view::npos ? 0 : end + 2;
+    }
+    at = line_end + 2 + chunk + 2;
+    if (at > body.size()) return 0;
+  }
+}
+
+}  // namespace
+
+ResponseProgress read_response(std::string_view bytes) {
+  using State = ResponseProgress::State;
+  ResponseProgress out;
+  const std::size_t head_end = bytes.find("\r\n\r\n");
+  if (head_end == std::string_view::npos) return out;
+  const std::string_view head = bytes.substr(0, head_end + 2);
+  out.body_at = head_end + 4;
+  if (!head.starts_with("HTTP/1.") || head.size() < 13) return {.state = State::malformed};
+  std::from_chars(head.data() + 9, head.data() + 12, out.status);
+  const std::string_view connection = field(head, "Connection");
+  out.closes =
+      head[7] == '0' || (connection.size() == 5 && strncasecmp(connection.data(), "close", 5) == 0);
+  std::size_t body_bytes = 0;
+  const std::string_view length = field(head, "Content-Length");
+  if (field(head, "Transfer-Encoding").starts_with("chunked")) {
+    bool malformed = false;
+    body_bytes = chunked_body_bytes(bytes.substr(out.body_at), malformed);
+    if (malformed) return {.state = State::malformed};
+    if (body_bytes == 0) return out;
+  } else if (!length.empty()) {
+    std::from_chars(length.data(), length.data() + length.size(), body_bytes);
+  }
+  out.bytes = out.body_at + body_bytes;
+  if (out.bytes <= bytes.size()) out.state = State::complete;
+  return out;
+}
+
+Publisher::~Publisher() {
+  for (const Lane& lane : lanes_) {
+    if (lane.descriptor >= 0) close(lane.descriptor);
+  }
+}
+
+void Publisher::run() {
+  prctl(PR_SET_TIMERSLACK, 1UL);  // the default of 50 µs would make every event that late
+  lanes_.resize(plan_.publishers);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    lanes_[i].events =
+        plan_.publications / lanes_.size() + (i < plan_.publications % lanes_.size());
+    if (!connect_lane(lanes_[i])) return;
+  }
+  started_ns_.set(read_clock().mono_ns);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) lanes_[i].due_ns = intended_ns(i);
+
+  while (acknowledged_.get() < plan_.publications && !state_.stopping() && !state_.failed()) {
+    const std::uint64_t now_ns = read_clock().mono_ns;
+    for (std::size_t i = 0; i < lanes_.size(); ++i) send_due(i, now_ns);
+    wait();
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      if ((polls_[i].revents & POLLOUT) != 0) write_some(lanes_[i]);
+      if ((polls_[i].revents & ~POLLOUT) != 0) read_some(lanes_[i]);
+    }
+  }
+  finished_ns_.set(read_clock().mono_ns);
+  done_.set(1);
+}
+
+std::vector<std::uint64_t> Publisher::published() const {
+  std::vector<std::uint64_t> out;
+  for (const Lane& lane : lanes_) out.push_back(lane.next);
+  out.resize(plan_.publishers);
+  return out;
+}
+
+bool Publisher::connect_lane(Lane& lane) {
+  if (lane.descriptor >= 0) close(lane.descriptor);
+  lane.descriptor = socket(plan_.publish.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (lane.descriptor < 0 ||
+      connect(lane.descriptor, plan_.publish.socket_address(), plan_.publish.address_bytes) != 0) {
+    state_.fail(system_error("publishing to " + plan_.publish.host, errno).message);
+    return false;
+  }
+  const int yes = 1;
+  setsockopt(lane.descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+  return true;
+}
+
+std::uint64_t Publisher::intended_ns(std::size_t lane) const {
+  if (plan_.rate <= 0) return 0;
+  const auto k = static_cast<double>(lanes_[lane].next * lanes_.size() + lane);
+  return started_ns_.get() + static_cast<std::uint64_t>(k / plan_.rate * 1e9);
+}
+
+void Publisher::send_due(std::size_t index, std::uint64_t now_ns) {
+  Lane& lane = lanes_[index];
+  if (lane.waiting || lane.next == lane.events || lane.due_ns > now_ns) return;
+  const Stamp stamp{.run = plan_.run,
+                    .lane = static_cast<std::uint16_t>(index),
+                    .sequence = static_cast<std::uint32_t>(lane.next),
+                    .sent_ns = plan_.rate > 0 ? intended_ns(index) : now_ns};
+  std::string body = R"({"data":")" + encode_data(stamp, plan_.frame_bytes) + '"';
+  if (plan_.topics > 0) {
+    const auto topic = static_cast<std::uint32_t>(lane.next % plan_.topics);
+    body += R"(,"topic":")" + plan_.topic_name(topic) + '"';
+  }
+  body += '}';
+  lane.request =
+      "POST " + plan_.publish.target + " HTTP/1.1\r\nHost: " + plan_.publish.host +
+      "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+      "\r\n";
+  for (const std::string& header : plan_.headers) lane.request += header + "\r\n";
+  lane.request += "\r\n" + body;
+  lane.sent = 0;
+  lane.due_ns = stamp.sent_ns;  // from here on: what the answer's latency counts from
+  lane.waiting = true;
+  write_some(lane);
+}
+
+void Publisher::write_some(Lane& lane) {
+  const ssize_t sent = send(lane.descriptor, lane.request.data() + lane.sent,
+                            lane.request.size() - lane.sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent >= 0) {
+    lane.sent += static_cast<std::size_t>(sent);
+  } else if (errno == EPIPE || errno == ECONNRESET) {
+    lane.sent = lane.request.size();  // reading tells what happened
+  } else if (errno != EAGAIN && errno != EINTR) {
+    state_.fail(system_error("publishing", errno).message);
+  }
+}
+
+void Publisher::read_some(Lane& lane) {
+  char buffer[4096];
+  const ssize_t received = recv(lane.descriptor, buffer, sizeof buffer, MSG_DONTWAIT);
+  if (received < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (received <= 0) {
+    if (lane.waiting) {
+      return state_.fail("publishing: the connection ended before the answer to event " +
+                         std::to_string(lane.next));
+    }
+    if (!connect_lane(lane)) return;
+    lane.response.clear();
+    return;
+  }
+  lane.response.append(buffer, static_cast<std::size_t>(received));
+  const ResponseProgress response = read_response(lane.response);
+  if (response.state == ResponseProgress::State::malformed) {
+    return state_.fail("publishing: the answer is no HTTP/1 response");
+  }
+  if (response.state == ResponseProgress::State::complete) answered(lane, response);
+}
+
+void Publisher::answered(Lane& lane, const ResponseProgress& response) {
+  const std::uint64_t now_ns = read_clock().mono_ns;
+  const auto index = static_cast<std::size_t>(&lane - lanes_.data());
+  lane.waiting = false;
+  if (response.status == 503 || response.status == 429) {
+    deferred_.add();
+    lane.due_ns = now_ns + kDeferNs;
+  } else if (response.status / 100 == 2) {
+    latency_.record(now_ns > lane.due_ns ? now_ns - lane.due_ns : 0);
+    ++lane.next;
+    acknowledged_.add();
+    lane.due_ns = intended_ns(index);
+  } else {
+    const std::string body = lane.response.substr(response.body_at, 200);
+    return state_.fail("publishing: answered " + std::to_string(response.status) + " " + body);
+  }
+  lane.response.erase(0, response.bytes);
+  if (response.closes) static_cast<void>(connect_lane(lane));
+}
+
+void Publisher::wait() {
+  const std::uint64_t now_ns = read_clock().mono_ns;
+  std::uint64_t until_ns = now_ns + kWaitMaxNs;
+  polls_.resize(lanes_.size());
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const Lane& lane = lanes_[i];
+    const bool unsent = lane.waiting && lane.sent < lane.request.size();
+    polls_[i] = {lane.descriptor, static_cast<short>(POLLIN | (unsent ? POLLOUT : 0)), 0};
+    if (!lane.waiting && lane.next < lane.events) until_ns = std::min(until_ns, lane.due_ns);
+  }
+  const std::uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+  const timespec timeout{.tv_sec = 0, .tv_nsec = static_cast<long>(left_ns)};
+  ppoll(polls_.data(), polls_.size(), &timeout, nullptr);
+}
+
+}  // namespace ringcast::load

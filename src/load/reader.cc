@@ -1,0 +1,302 @@
+#include "load/reader.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <ctime>
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "ringcast/base/time.h"
+
+#include "load/payload.h"
+
+namespace ringcast::load {
+namespace {
+
+constexpr std::uint32_t kOpenBatch = 64;
+constexpr unsigned kDrainMax = 2048;  // completions of one ring before the others have their turn
+constexpr int kWaitMs = 50;
+constexpr std::uint64_t kRetryNs = 200 * kNsPerMs;
+
+std::uint64_t thread_cpu_ns() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<std::uint64_t>(t.tv_sec) * kNsPerSecond +
+         static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+}  // namespace
+
+Reader::Reader(const Plan& plan, const SourceAddresses& sources, RunState& state,
+               std::uint32_t first, std::uint32_t count)
+    : plan_(plan),
+      sources_(sources),
+      state_(state),
+      first_(first),
+      per_ring_(plan.streams_per_ring),
+      streams_(count),
+      sequences_(count, plan.publishers),
+      parser_(partials_) {
+  for (std::uint32_t topic = 0; topic < plan.topic_count(); ++topic) {
+    requests_.push_back(build_request(topic, plan.last_event_id));
+  }
+  if (plan.reconnect) ids_.resize(count, plan.last_event_id);
+}
+
+std::string Reader::build_request(std::uint32_t topic, std::string_view last_event_id) const {
+  const Url& url = plan_.events;
+  std::string out = "GET ";
+  out += plan_.topics == 0 ? url.target : url.target_with("topic", plan_.topic_name(topic));
+  out += " HTTP/1.1\r\nHost: " + url.host +
+         "\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n";
+  for (const std::string& header : plan_.headers) out += header + "\r\n";
+  if (!last_event_id.empty()) {
+    out += "Last-Event-ID: ";
+    out += last_event_id;
+    out += "\r\n";
+  }
+  out += "\r\n";
+  return out;
+}
+
+Result<void> Reader::create_rings() {
+  const auto count = static_cast<std::uint32_t>(streams_.size());
+  for (std::uint32_t first = 0; first < count; first += per_ring_) {
+    auto ring = ClientRing::create({.slots = std::min(per_ring_, count - first)});
+    if (!ring) return ring.error();
+    rings_.push_back(std::move(ring.value()));
+  }
+  return {};
+}
+
+void Reader::run() {
+  if (auto created = create_rings(); !created) return state_.fail(created.error().message);
+  const int poller = epoll_create1(EPOLL_CLOEXEC);
+  if (poller < 0) return state_.fail(system_error("epoll_create1", errno).message);
+  for (std::uint32_t ring = 0; ring < rings_.size(); ++ring) {
+    epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u32 = ring}};
+    epoll_ctl(poller, EPOLL_CTL_ADD, rings_[ring]->bell(), &event);
+  }
+  std::vector<std::uint32_t> unfinished;  // rings that have more than their turn took
+  const auto drain = [this, &unfinished](std::uint32_t ring) {
+    const bool empty = rings_[ring]->drain(
+        kDrainMax, [this] { now_ns_ = read_clock().mono_ns; },
+        [this, ring](const ClientRing::Completion& completion) { handle(ring, completion); });
+    if (!empty) unfinished.push_back(ring);
+  };
+
+  std::array<epoll_event, 64> ready{};
+  std::vector<std::uint32_t> turn;
+  while (!state_.stopping() && !state_.failed()) {
+    now_ns_ = read_clock().mono_ns;
+    open_some();
+    turn.swap(unfinished);
+    unfinished.clear();
+    const int count = epoll_wait(poller, ready.data(), static_cast<int>(ready.size()),
+                                 turn.empty() ? wait_ms() : 0);
+    for (int i = 0; i < count; ++i) turn.push_back(ready[static_cast<std::size_t>(i)].data.u32);
+    for (const std::uint32_t ring : turn) drain(ring);
+    turn.clear();
+  }
+  close(poller);
+  rings_.clear();
+  cpu_ns_ = thread_cpu_ns();
+}
+
+int Reader::wait_ms() const {
+  const bool room = connecting_ < plan_.connecting_max;
+  if (room && fresh_ < streams_.size()) return 0;
+  if (!room || reopen_.empty()) return kWaitMs;
+  if (reopen_.top().due_ns <= now_ns_) return 0;
+  const std::uint64_t ms = (reopen_.top().due_ns - now_ns_) / kNsPerMs + 1;
+  return static_cast<int>(std::min<std::uint64_t>(ms, kWaitMs));
+}
+
+void Reader::open_some() {
+  while (connecting_ < plan_.connecting_max && !reopen_.empty() &&
+         reopen_.top().due_ns <= now_ns_) {
+    const std::uint32_t stream = reopen_.top().stream;
+    reopen_.pop();
+    open_neighbours(stream, 1);
+  }
+  const auto total = static_cast<std::uint32_t>(streams_.size());
+  if (fresh_ == total || connecting_ >= plan_.connecting_max) return;
+  const std::uint32_t left_in_ring = per_ring_ - slot_of(fresh_);
+  const std::uint32_t count =
+      std::min({kOpenBatch, left_in_ring, total - fresh_, plan_.connecting_max - connecting_});
+  open_neighbours(fresh_, count);
+  fresh_ += count;
+}
+
+void Reader::open_neighbours(std::uint32_t first, std::uint32_t count) {
+  std::array<int, kOpenBatch> descriptors{};
+  std::uint32_t made = 0;
+  for (; made < count; ++made) {
+    const auto descriptor = sources_.make_socket(first_ + first + made);
+    if (!descriptor) {
+      state_.fail(descriptor.error().message);
+      break;
+    }
+    descriptors[made] = descriptor.value();
+  }
+  ClientRing& ring = ring_of(first);
+  auto adopted =
+      made == 0 ? Result<void>{} : ring.adopt(slot_of(first), {descriptors.data(), made});
+  for (std::uint32_t i = 0; i < made; ++i) close(descriptors[i]);
+  if (!adopted) return state_.fail(adopted.error().message);
+
+  for (std::uint32_t stream = first; stream < first + made; ++stream) {
+    streams_[stream].phase = Phase::connecting;
+    ring.open(slot_of(stream), plan_.events.socket_address(), plan_.events.address_bytes,
+              request_for(stream), receive_mode(stream));
+  }
+  connecting_ += made;
+  ring.submit();
+}
+
+std::string_view Reader::request_for(std::uint32_t stream) {
+  const std::uint32_t topic = plan_.topic_of(first_ + stream);
+  if (!streams_[stream].opened_before || ids_[stream].empty()) return requests_[topic];
+  std::string& request = own_requests_[stream];
+  request = build_request(topic, ids_[stream]);
+  return request;
+}
+
+ClientRing::Receive Reader::receive_mode(std::uint32_t stream) const {
+  return plan_.is_stalled(first_ + stream) ? ClientRing::Receive::once
+                                           : ClientRing::Receive::until_end;
+}
+
+void Reader::handle(std::uint32_t ring, const ClientRing::Completion& completion) {
+  const std::uint32_t stream = ring * per_ring_ + completion.slot;
+  switch (completion.step) {
+    case ClientRing::Step::connect:
+    case ClientRing::Step::send:
+      return connection_ended(stream, completion.result);
+    case ClientRing::Step::shutdown:
+      return;
+    case ClientRing::Step::receive:
+      break;
+  }
+  if (completion.result > 0) take_bytes(stream, completion.bytes);
+  if (completion.more) return;
+  if (completion.result <= 0 && completion.result != -ENOBUFS) {
+    return connection_ended(stream, completion.result);
+  }
+  const auto mode = receive_mode(stream);
+  if (mode == ClientRing::Receive::once && streams_[stream].phase == Phase::live)
+    return;  // stalled
+  rings_[ring]->receive(completion.slot, mode);
+}
+
+void Reader::take_bytes(std::uint32_t stream, std::string_view bytes) {
+  Stream& self = streams_[stream];
+  if (self.phase == Phase::ending) return;
+  counters_.received_bytes.add(bytes.size());
+  parser_.feed(self.parser, bytes,
+               [this, stream](const Event& event) { take_event(stream, event); });
+  switch (self.parser.phase) {
+    case ParserState::Phase::head:
+      return;
+    case ParserState::Phase::ended:
+    case ParserState::Phase::refused:
+    case ParserState::Phase::malformed:
+      self.phase = Phase::ending;
+      rings_[stream / per_ring_]->shutdown(slot_of(stream));
+      break;
+    default:
+      if (self.phase == Phase::live) return;
+      self.phase = Phase::live;
+      break;
+  }
+  if (self.was_live || self.parser.status != 200) return;
+  self.was_live = true;
+  self.attempts = 0;
+  if (self.opened_before) counters_.reconnects.add();
+  self.opened_before = true;
+  --connecting_;
+  counters_.open.add();
+  own_requests_.erase(stream);
+}
+
+void Reader::take_event(std::uint32_t stream, const Event& event) {
+  const std::uint32_t global = first_ + stream;
+  if (event.has_id && plan_.reconnect && event.id.size() <= kIdBytesMax)
+    ids_[stream].assign(event.id);
+  if (plan_.is_stalled(global)) return;
+  const auto stamp = decode_data(event.data);
+  if (!stamp || stamp->run != plan_.run || stamp->lane >= plan_.publishers) {
+    counters_.other_events.add();
+    return;
+  }
+  const std::uint32_t topics = plan_.topic_count();
+  if (stamp->sequence % topics != plan_.topic_of(global)) {
+    counters_.misrouted.add();
+    return;
+  }
+  const auto arrival = sequences_.arrive(stream, stamp->lane, stamp->sequence / topics);
+  if (arrival == SequenceTable::Arrival::duplicate) {
+    counters_.duplicates.add();
+    return;
+  }
+  if (arrival == SequenceTable::Arrival::late) counters_.late.add();
+  counters_.deliveries.add();
+  counters_.last_arrival_ns.set(now_ns_);
+  latency_.record(now_ns_ > stamp->sent_ns ? now_ns_ - stamp->sent_ns : 0);
+}
+
+void Reader::connection_ended(std::uint32_t stream, std::int32_t error) {
+  Stream& self = streams_[stream];
+  const std::uint16_t status = self.parser.status;
+  const bool malformed = self.parser.phase == ParserState::Phase::malformed;
+  const bool was_live = self.was_live;
+  parser_.reset(self.parser);
+  self.phase = Phase::waiting;
+  self.was_live = false;
+  own_requests_.erase(stream);
+  if (was_live) {
+    counters_.open.sub();
+    counters_.dropped.add();
+    if (malformed) state_.fail("the server sent what is no chunked coding");
+    if (plan_.reconnect) reopen_.push({now_ns_ + kRetryNs, stream});
+    return;
+  }
+  --connecting_;
+  counters_.opens_failed.add();
+  if (error == -EADDRNOTAVAIL) {
+    return state_.fail(
+        "ports ran out: no free one towards " + plan_.events.host + " after " +
+        std::to_string(counters_.open.get()) +
+        " streams; widen net.ipv4.ip_local_port_range or give more --source addresses");
+  }
+  if (++self.attempts < kAttemptsMax) {
+    reopen_.push({now_ns_ + kRetryNs * self.attempts, stream});
+    return;
+  }
+  std::string reason = "a stream did not open in " + std::to_string(kAttemptsMax) + " attempts: ";
+  if (malformed) {
+    reason += "the answer was no event stream";
+  } else if (status != 0) {
+    reason += "answered " + std::to_string(status);
+  } else {
+    reason +=
+        error == 0 ? "closed before an answer" : system_error(plan_.events.host, error).message;
+  }
+  state_.fail(std::move(reason));
+}
+
+std::uint64_t Reader::missing(std::span<const std::uint64_t> published) const {
+  std::uint64_t count = 0;
+  for (std::uint32_t stream = 0; stream < streams_.size(); ++stream) {
+    if (plan_.is_stalled(first_ + stream)) continue;
+    const std::uint32_t topic = plan_.topic_of(first_ + stream);
+    for (std::uint32_t lane = 0; lane < published.size(); ++lane) {
+      count += sequences_.missing(stream, lane, plan_.share_of(topic, published[lane]));
+    }
+  }
+  return count;
+}
+
+}  // namespace ringcast::load

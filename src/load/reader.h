@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <queue>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "ringcast/base/counter.h"
+
+#include "load/client_ring.h"
+#include "load/event_parser.h"
+#include "load/histogram.h"
+#include "load/plan.h"
+#include "load/sequence_table.h"
+#include "load/source_addresses.h"
+
+namespace ringcast::load {
+
+/// Written by the reader's thread, read by any.
+struct ReaderCounters {
+  Counter open;          ///< streams whose head has arrived, now
+  Counter opens_failed;  ///< attempts that were refused, reset or answered with another status
+  Counter dropped;       ///< streams that the server ended
+  Counter reconnects;
+  Counter deliveries;  ///< events of this run, each counted once for each stream
+  Counter duplicates;
+  Counter late;
+  Counter misrouted;     ///< of another topic than the stream asked for
+  Counter other_events;  ///< heartbeats, gaps, other runs' events
+  Counter received_bytes;
+  Counter last_arrival_ns;
+};
+
+/// A thread's worth of streams: opens them at a steady pace, reads what comes, checks and times it.
+///
+///   waiting ─► connecting ─head─► live ─end─► waiting (with --reconnect) or done
+///                  └── refused, reset ──► waiting, later; after kAttemptsMax the run fails
+///
+/// Memory for each stream: 20 bytes here, 4 for each lane in the sequence table, about 56 for its
+/// share of a ring's receive buffers.
+///
+/// Threads: `run` is the thread's body; counters and `open_done` from any; the rest after it has
+/// returned.
+class Reader {
+ public:
+  /// Owns the streams [first, first + count) of the plan.
+  Reader(const Plan& plan, const SourceAddresses& sources, RunState& state, std::uint32_t first,
+         std::uint32_t count);
+
+  /// Returns when the run stops. What cannot be overcome goes to RunState::fail.
+  void run();
+
+  [[nodiscard]] const ReaderCounters& counters() const { return counters_; }
+  [[nodiscard]] const Histogram& latency() const { return latency_; }
+  [[nodiscard]] std::uint64_t cpu_ns() const { return cpu_ns_; }
+  /// Events that did not arrive; `published` has the count for each lane. Without stalled streams.
+  [[nodiscard]] std::uint64_t missing(std::span<const std::uint64_t> published) const;
+
+ private:
+  enum class Phase : std::uint8_t { waiting, connecting, live, ending };
+  struct Stream {
+    ParserState parser;
+    Phase phase = Phase::waiting;
+    std::uint8_t attempts = 0;  ///< that failed in a row
+    bool was_live = false;      ///< the current connection
+    bool opened_before = false;
+  };
+  static_assert(sizeof(Stream) == 20, "one for each stream");
+  static constexpr std::uint8_t kAttemptsMax = 5;
+  static constexpr std::size_t kIdBytesMax = 64;
+
+  struct Reopen {
+    std::uint64_t due_ns;
+    std::uint32_t stream;
+    bool operator>(const Reopen& other) const { return due_ns > other.due_ns; }
+  };
+
+  [[nodiscard]] Result<void> create_rings();
+  void open_some();
+  void open_neighbours(std::uint32_t first, std::uint32_t count);
+  [[nodiscard]] std::string_view request_for(std::uint32_t stream);
+  [[nodiscard]] std::string build_request(std::uint32_t topic,
+                                          std::string_view last_event_id) const;
+  void handle(std::uint32_t ring, const ClientRing::Completion& completion);
+  void take_bytes(std::uint32_t stream, std::string_view bytes);
+  void take_event(std::uint32_t stream, const Event& event);
+  void connection_ended(std::uint32_t stream, std::int32_t error);
+  [[nodiscard]] ClientRing& ring_of(std::uint32_t stream) { return *rings_[stream / per_ring_]; }
+  [[nodiscard]] std::uint32_t slot_of(std::uint32_t stream) const { return stream % per_ring_; }
+  [[nodiscard]] ClientRing::Receive receive_mode(std::uint32_t stream) const;
+  [[nodiscard]] int wait_ms() const;
+
+  const Plan& plan_;
+  const SourceAddresses& sources_;
+  RunState& state_;
+  const std::uint32_t first_;  ///< streams are counted from 0 here, from first_ in the plan
+  const std::uint32_t per_ring_;
+  ReaderCounters counters_;
+  Histogram latency_;
+  std::vector<Stream> streams_;
+  SequenceTable sequences_;
+  PartialPool partials_;
+  EventParser parser_;
+  std::vector<std::unique_ptr<ClientRing>> rings_;
+  std::vector<std::string> requests_;  ///< by topic
+  std::vector<std::string> ids_;       ///< by stream, only with --reconnect
+  std::unordered_map<std::uint32_t, std::string> own_requests_;  ///< while connecting with an ID
+  std::priority_queue<Reopen, std::vector<Reopen>, std::greater<>> reopen_;
+  std::uint32_t fresh_ = 0;  ///< the first stream that was never tried
+  std::uint32_t connecting_ = 0;
+  std::uint64_t now_ns_ = 0;
+  std::uint64_t cpu_ns_ = 0;
+};
+
+}  // namespace ringcast::load

@@ -1,0 +1,218 @@
+#include "load/report.h"
+
+#include <cinttypes>
+#include <cstdarg>
+#include <cstdio>
+
+namespace ringcast::load {
+namespace {
+
+/// printf into a string.
+__attribute__((format(printf, 2, 3))) void put(std::string& out, const char* format, ...) {
+  char line[512];
+  va_list arguments;
+  va_start(arguments, format);
+  const int bytes = vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  if (bytes > 0) out.append(line, std::min(static_cast<std::size_t>(bytes), sizeof line - 1));
+}
+
+double micro(std::uint64_t ns) {
+  return static_cast<double>(ns) / 1e3;
+}
+
+double growth(std::uint64_t before, std::uint64_t after) {
+  return static_cast<double>(after) - static_cast<double>(before);
+}
+
+/// 1234567 → 1,234,567
+std::string grouped(std::uint64_t n) {
+  const std::string digits = std::to_string(n);
+  std::string out;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) out += ',';
+    out += digits[i];
+  }
+  return out;
+}
+
+void put_quantiles(std::string& out, const char* name, const Histogram& h) {
+  if (h.count() == 0) return;
+  put(out, "%-12s p50 %.0f   p90 %.0f   p99 %.0f   p99.9 %.0f   max %.0f µs\n", name,
+      micro(h.quantile(0.5)), micro(h.quantile(0.9)), micro(h.quantile(0.99)),
+      micro(h.quantile(0.999)), micro(h.max()));
+}
+
+class JsonObject {
+ public:
+  explicit JsonObject(std::string& out) : out_(out) { out_ += '{'; }
+  ~JsonObject() { out_ += '}'; }
+  JsonObject(const JsonObject&) = delete;
+  JsonObject& operator=(const JsonObject&) = delete;
+
+  void name(const char* key) {
+    if (!first_) out_ += ',';
+    first_ = false;
+    put(out_, "\"%s\":", key);
+  }
+  void number(const char* key, std::uint64_t value) {
+    name(key);
+    put(out_, "%" PRIu64, value);
+  }
+  void real(const char* key, double value) {
+    name(key);
+    put(out_, "%.6g", value);
+  }
+  void text(const char* key, const std::string& value) {
+    name(key);
+    out_ += '"';
+    for (const char c : value) {
+      if (c == '"' || c == '\\') {
+        out_ += '\\';
+        out_ += c;
+      } else if (static_cast<unsigned char>(c) < 0x20) {
+        put(out_, "\\u%04x", static_cast<unsigned>(c));
+      } else {
+        out_ += c;
+      }
+    }
+    out_ += '"';
+  }
+  void microseconds(const char* key, const Histogram& h) {
+    name(key);
+    JsonObject inner{out_};
+    inner.number("count", h.count());
+    inner.real("p50", micro(h.quantile(0.5)));
+    inner.real("p90", micro(h.quantile(0.9)));
+    inner.real("p99", micro(h.quantile(0.99)));
+    inner.real("p999", micro(h.quantile(0.999)));
+    inner.real("max", micro(h.max()));
+  }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
+}  // namespace
+
+bool Report::good() const {
+  return failure.empty() && missing == 0 && duplicates == 0 && late == 0 && misrouted == 0 &&
+         dropped == reconnects;
+}
+
+double Report::deliveries_per_second() const {
+  return delivery_seconds > 0 ? static_cast<double>(deliveries) / delivery_seconds : 0;
+}
+
+std::optional<double> Report::cpu_ns_per_delivery() const {
+  if (!server || deliveries == 0) return std::nullopt;
+  return growth(server->publish_begin.cpu_ns, server->publish_end.cpu_ns) /
+         static_cast<double>(deliveries);
+}
+
+std::optional<double> Report::pss_bytes_per_stream() const {
+  if (!server || open == 0) return std::nullopt;
+  return growth(server->empty.pss_bytes, server->idle_end.pss_bytes) / static_cast<double>(open);
+}
+
+double Report::slab_bytes_per_stream() const {
+  return open == 0
+             ? 0
+             : growth(kernel_empty.slab_bytes, kernel_open.slab_bytes) / static_cast<double>(open);
+}
+
+std::string Report::text() const {
+  std::string out;
+  put(out, "streams      %s of %s open in %.2f s (%.0f a second)", grouped(open).c_str(),
+      grouped(streams).c_str(), open_seconds,
+      open_seconds > 0 ? static_cast<double>(open) / open_seconds : 0);
+  put(out, ", %s failed attempts, %s dropped, %s opened again", grouped(opens_failed).c_str(),
+      grouped(dropped).c_str(), grouped(reconnects).c_str());
+  put(out, stalled > 0 ? ", %s stalled\n" : "\n", grouped(stalled).c_str());
+  if (published > 0) {
+    put(out, "published    %s in %.2f s, frames of %u bytes, %s deferred by the server\n",
+        grouped(published).c_str(), publish_seconds, frame_bytes, grouped(deferred).c_str());
+    put(out, "deliveries   %s of %s", grouped(deliveries).c_str(), grouped(expected).c_str());
+    put(out, "   missing %s, duplicate %s, out of order %s, wrong topic %s\n",
+        grouped(missing).c_str(), grouped(duplicates).c_str(), grouped(late).c_str(),
+        grouped(misrouted).c_str());
+    put(out, "throughput   %.0f deliveries a second over %.2f s\n", deliveries_per_second(),
+        delivery_seconds);
+    put_quantiles(out, "latency", latency);
+    put_quantiles(out, "answer", answer);
+  }
+  if (server) {
+    if (const auto cpu = cpu_ns_per_delivery()) put(out, "server CPU   %.0f ns a delivery\n", *cpu);
+    if (hold_seconds > 0) {
+      put(out, "server idle  %.2f %% of one CPU\n",
+          growth(server->idle_begin.cpu_ns, server->idle_end.cpu_ns) / hold_seconds / 1e7);
+    }
+    put(out,
+        "server PSS   %.0f bytes a stream (%.1f MB empty, %.1f MB with the streams), %u threads\n",
+        pss_bytes_per_stream().value_or(0), static_cast<double>(server->empty.pss_bytes) / 1e6,
+        static_cast<double>(server->idle_end.pss_bytes) / 1e6, server->idle_end.threads);
+  }
+  put(out,
+      "kernel       %.0f bytes of slab a stream, both ends; TCP buffers %.1f MB empty, %.1f MB "
+      "open, %.1f MB at the end\n",
+      slab_bytes_per_stream(), static_cast<double>(kernel_empty.tcp_buffer_bytes) / 1e6,
+      static_cast<double>(kernel_open.tcp_buffer_bytes) / 1e6,
+      static_cast<double>(kernel_end.tcp_buffer_bytes) / 1e6);
+  put(out, "generator    %.2f s CPU reading\n", static_cast<double>(reader_cpu_ns) / 1e9);
+  if (!failure.empty()) out += "failed       " + failure + "\n";
+  return out;
+}
+
+std::string Report::json() const {
+  std::string out;
+  {
+    JsonObject object{out};
+    object.name("good");
+    out += good() ? "true" : "false";
+    object.text("failure", failure);
+    object.number("streams", streams);
+    object.number("stalled", stalled);
+    object.number("open", open);
+    object.real("open_seconds", open_seconds);
+    object.number("opens_failed", opens_failed);
+    object.number("dropped", dropped);
+    object.number("reconnects", reconnects);
+    object.number("frame_bytes", frame_bytes);
+    object.number("published", published);
+    object.number("deferred", deferred);
+    object.real("publish_seconds", publish_seconds);
+    object.number("expected", expected);
+    object.number("deliveries", deliveries);
+    object.number("missing", missing);
+    object.number("duplicates", duplicates);
+    object.number("out_of_order", late);
+    object.number("misrouted", misrouted);
+    object.number("other_events", other_events);
+    object.real("delivery_seconds", delivery_seconds);
+    object.real("deliveries_per_second", deliveries_per_second());
+    object.microseconds("latency_us", latency);
+    object.microseconds("answer_us", answer);
+    object.real("slab_bytes_per_stream", slab_bytes_per_stream());
+    object.number("tcp_buffer_bytes_empty", kernel_empty.tcp_buffer_bytes);
+    object.number("tcp_buffer_bytes_open", kernel_open.tcp_buffer_bytes);
+    object.number("tcp_buffer_bytes_end", kernel_end.tcp_buffer_bytes);
+    object.number("reader_cpu_ns", reader_cpu_ns);
+    if (server) {
+      object.real("server_cpu_ns_per_delivery", cpu_ns_per_delivery().value_or(0));
+      object.real("server_publish_cpu_ns",
+                  growth(server->publish_begin.cpu_ns, server->publish_end.cpu_ns));
+      object.real("server_hold_cpu_ns", growth(server->idle_begin.cpu_ns, server->idle_end.cpu_ns));
+      object.real("hold_seconds", hold_seconds);
+      object.real("server_pss_bytes_per_stream", pss_bytes_per_stream().value_or(0));
+      object.number("server_pss_bytes_empty", server->empty.pss_bytes);
+      object.number("server_pss_bytes_open", server->idle_end.pss_bytes);
+      object.number("server_rss_bytes_open", server->idle_end.rss_bytes);
+      object.number("server_threads", server->idle_end.threads);
+    }
+  }
+  out += '\n';
+  return out;
+}
+
+}  // namespace ringcast::load

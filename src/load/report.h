@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "load/histogram.h"
+#include "load/meter.h"
+
+namespace ringcast::load {
+
+/// Everything that a run found out.
+struct Report {
+  std::string failure;  ///< why it could not go on; empty = it went to its end
+
+  std::uint32_t streams = 0;
+  std::uint32_t stalled = 0;
+  std::uint64_t open = 0;  ///< when publishing began
+  double open_seconds = 0;
+  std::uint64_t opens_failed = 0;
+  std::uint64_t dropped = 0;
+  std::uint64_t reconnects = 0;
+
+  std::uint32_t frame_bytes = 0;
+  std::uint64_t published = 0;
+  std::uint64_t deferred = 0;
+  double publish_seconds = 0;
+  std::uint64_t expected = 0;  ///< deliveries
+  std::uint64_t deliveries = 0;
+  std::uint64_t missing = 0;
+  std::uint64_t duplicates = 0;
+  std::uint64_t late = 0;
+  std::uint64_t misrouted = 0;
+  std::uint64_t other_events = 0;
+  double delivery_seconds = 0;  ///< from the first publication to the last arrival
+  Histogram latency;            ///< ns
+  Histogram answer;             ///< ns, of publications
+
+  struct Server {
+    ProcessUse empty;       ///< before the streams
+    ProcessUse idle_begin;  ///< with all streams
+    ProcessUse idle_end;    ///< after --hold
+    ProcessUse publish_begin;
+    ProcessUse publish_end;
+  };
+  std::optional<Server> server;
+  KernelUse kernel_empty;
+  KernelUse kernel_open;
+  KernelUse kernel_end;
+  double hold_seconds = 0;
+  std::uint64_t reader_cpu_ns = 0;  ///< of the generator
+
+  /// Every event arrived exactly once and in order on each stream that reads, and no stream was
+  /// lost that was not opened again.
+  [[nodiscard]] bool good() const;
+  [[nodiscard]] double deliveries_per_second() const;
+  [[nodiscard]] std::optional<double> cpu_ns_per_delivery() const;
+  [[nodiscard]] std::optional<double> pss_bytes_per_stream() const;
+  [[nodiscard]] double slab_bytes_per_stream() const;
+
+  [[nodiscard]] std::string text() const;
+  [[nodiscard]] std::string json() const;
+};
+
+}  // namespace ringcast::load

@@ -1,0 +1,209 @@
+#include "load/run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "ringcast/base/time.h"
+
+#include "load/publisher.h"
+#include "load/reader.h"
+
+namespace ringcast::load {
+namespace {
+
+constexpr auto kLook = std::chrono::milliseconds{20};
+constexpr double kQuietSeconds = 10;
+/// Between the last opened stream and the measuring: the server ends what belongs to opening.
+constexpr double kSettleSeconds = 0.5;
+
+double seconds_since(std::uint64_t ns) {
+  return static_cast<double>(read_clock().mono_ns - ns) / static_cast<double>(kNsPerSecond);
+}
+
+/// One run's phases, on the thread that asked for it.
+class Runner {
+ public:
+  Runner(const Plan& plan, const RunOptions& options, const std::atomic<bool>& interrupted)
+      : plan_(plan), options_(options), interrupted_(interrupted), publisher_(plan, state_) {}
+
+  Report run() {
+    report_.streams = plan_.streams;
+    report_.stalled = plan_.stalled;
+    report_.frame_bytes = plan_.frame_bytes;
+    if (options_.server_pid != 0) report_.server.emplace();
+    report_.kernel_empty = read_kernel();
+    measure(&Report::Server::empty, true);
+    auto sources = SourceAddresses::plan(plan_);
+    if (!sources) {
+      state_.fail(sources.error().message);
+    } else {
+      start_readers(sources.value());
+      open_streams() && hold() && publish();
+      report_.kernel_end = read_kernel();
+      end_threads();
+    }
+    report_.failure = state_.reason();
+    return report_;
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t total(Counter ReaderCounters::*counter) const {
+    std::uint64_t sum = 0;
+    for (const auto& reader : readers_) sum += (reader->counters().*counter).get();
+    return sum;
+  }
+
+  void measure(ProcessUse Report::Server::*moment, bool memory) {
+    if (!report_.server) return;
+    const auto use = memory ? read_process(options_.server_pid) : read_cpu(options_.server_pid);
+    if (use) {
+      (*report_.server).*moment = use.value();
+    } else {
+      state_.fail(use.error().message);
+    }
+  }
+
+  /// Waits for the others a moment. False when the run is to end.
+  bool look(const char* phase) {
+    std::this_thread::sleep_for(kLook);
+    if (options_.progress && looks_++ % 10 == 0) show(phase);
+    if (interrupted_.load()) state_.fail("interrupted");
+    if (seconds_since(begin_ns_) > options_.timeout_seconds) {
+      state_.fail(std::string{"--timeout has passed while "} + phase);
+    }
+    return !state_.failed();
+  }
+
+  void show(const char* phase) {
+    std::fprintf(stderr, "\r\033[K%s: %llu of %u streams, %llu of %llu published, %llu deliveries",
+                 phase, static_cast<unsigned long long>(total(&ReaderCounters::open)),
+                 plan_.streams, static_cast<unsigned long long>(publisher_.acknowledged()),
+                 static_cast<unsigned long long>(plan_.publications),
+                 static_cast<unsigned long long>(total(&ReaderCounters::deliveries)));
+  }
+
+  void start_readers(const SourceAddresses& sources) {
+    for (std::uint32_t i = 0; i < plan_.threads; ++i) {
+      const auto first =
+          static_cast<std::uint32_t>(std::uint64_t{plan_.streams} * i / plan_.threads);
+      const auto end =
+          static_cast<std::uint32_t>(std::uint64_t{plan_.streams} * (i + 1) / plan_.threads);
+      readers_.push_back(std::make_unique<Reader>(plan_, sources, state_, first, end - first));
+    }
+    for (auto& reader : readers_) threads_.emplace_back([&reader] { reader->run(); });
+  }
+
+  bool open_streams() {
+    const std::uint64_t begin_ns = read_clock().mono_ns;
+    bool going_on = true;
+    while (going_on && total(&ReaderCounters::open) < plan_.streams) going_on = look("opening");
+    report_.open_seconds = seconds_since(begin_ns);
+    report_.open = total(&ReaderCounters::open);
+    return going_on;
+  }
+
+  bool hold() {
+    const std::uint64_t opened_ns = read_clock().mono_ns;
+    while (seconds_since(opened_ns) < kSettleSeconds) {
+      if (!look("opening")) return false;
+    }
+    measure(&Report::Server::idle_begin, true);
+    const std::uint64_t begin_ns = read_clock().mono_ns;
+    while (seconds_since(begin_ns) < options_.hold_seconds) {
+      if (!look("holding")) return false;
+    }
+    report_.hold_seconds = options_.hold_seconds > 0 ? seconds_since(begin_ns) : 0;
+    measure(&Report::Server::idle_end, true);
+    report_.kernel_open = read_kernel();
+    return true;
+  }
+
+  bool publish() {
+    if (plan_.publications == 0) return true;
+    measure(&Report::Server::publish_begin, false);
+    threads_.emplace_back([this] { publisher_.run(); });
+    bool going_on = true;
+    while (going_on && !publisher_.done()) going_on = look("publishing");
+    expect();
+    std::uint64_t arrived = total(&ReaderCounters::deliveries);
+    std::uint64_t quiet_since_ns = read_clock().mono_ns;
+    while (going_on && arrived < report_.expected &&
+           seconds_since(quiet_since_ns) < kQuietSeconds) {
+      going_on = look("delivering");
+      const std::uint64_t now_arrived = total(&ReaderCounters::deliveries);
+      if (now_arrived != arrived) quiet_since_ns = read_clock().mono_ns;
+      arrived = now_arrived;
+    }
+    measure(&Report::Server::publish_end, false);
+    // A duplicate would come after the last one that is due.
+    std::this_thread::sleep_for(std::chrono::milliseconds{100});
+    return going_on;
+  }
+
+  /// How many deliveries make the run complete. Only exact when the publisher is done.
+  void expect() {
+    if (!publisher_.done()) return;
+    const std::vector<std::uint64_t> published = publisher_.published();
+    std::vector<std::uint64_t> of_topic(plan_.topic_count(), 0);
+    for (std::uint32_t topic = 0; topic < plan_.topic_count(); ++topic) {
+      for (const std::uint64_t lane : published) of_topic[topic] += plan_.share_of(topic, lane);
+    }
+    for (std::uint32_t stream = 0; stream < plan_.streams; ++stream) {
+      if (!plan_.is_stalled(stream)) report_.expected += of_topic[plan_.topic_of(stream)];
+    }
+  }
+
+  void end_threads() {
+    const std::uint64_t dropped = total(&ReaderCounters::dropped);
+    state_.stop();
+    for (auto& thread : threads_) thread.join();
+    report_.dropped = dropped;
+    report_.opens_failed = total(&ReaderCounters::opens_failed);
+    report_.reconnects = total(&ReaderCounters::reconnects);
+    report_.published = publisher_.acknowledged();
+    report_.deferred = publisher_.deferred();
+    report_.deliveries = total(&ReaderCounters::deliveries);
+    report_.duplicates = total(&ReaderCounters::duplicates);
+    report_.late = total(&ReaderCounters::late);
+    report_.misrouted = total(&ReaderCounters::misrouted);
+    report_.other_events = total(&ReaderCounters::other_events);
+    report_.answer = publisher_.latency();
+    const std::vector<std::uint64_t> published = publisher_.published();
+    std::uint64_t last_arrival_ns = 0;
+    for (const auto& reader : readers_) {
+      report_.missing += reader->missing(published);
+      report_.latency.merge(reader->latency());
+      report_.reader_cpu_ns += reader->cpu_ns();
+      last_arrival_ns = std::max(last_arrival_ns, reader->counters().last_arrival_ns.get());
+    }
+    const auto seconds_between = [](std::uint64_t from_ns, std::uint64_t to_ns) {
+      return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) / 1e9 : 0;
+    };
+    report_.publish_seconds = seconds_between(publisher_.started_ns(), publisher_.finished_ns());
+    report_.delivery_seconds = seconds_between(publisher_.started_ns(), last_arrival_ns);
+    if (options_.progress) std::fputs("\r\033[K", stderr);
+  }
+
+  const Plan& plan_;
+  const RunOptions& options_;
+  const std::atomic<bool>& interrupted_;
+  const std::uint64_t begin_ns_ = read_clock().mono_ns;
+  RunState state_;
+  Report report_;
+  std::vector<std::unique_ptr<Reader>> readers_;
+  Publisher publisher_;
+  std::vector<std::thread> threads_;
+  std::uint32_t looks_ = 0;
+};
+
+}  // namespace
+
+Report run(const Plan& plan, const RunOptions& options, const std::atomic<bool>& interrupted) {
+  return std::make_unique<Runner>(plan, options, interrupted)->run();
+}
+
+}  // namespace ringcast::load

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <atomic>
+
+#include <sys/types.h>
+
+#include "load/plan.h"
+#include "load/report.h"
+
+namespace ringcast::load {
+
+struct RunOptions {
+  pid_t server_pid = 0;        ///< 0 = not measured
+  double hold_seconds = 0;     ///< idle, between opening and publishing
+  double timeout_seconds = 0;  ///< for the whole run
+  bool progress = false;       ///< a line on stderr that keeps changing
+};
+
+/// Opens the plan's streams, holds them, publishes, waits for the last delivery, and tells. Always
+/// returns: after the timeout, after `interrupted` has become true, and, once everything is
+/// published, after ten seconds in which nothing arrived. Blocks; starts and ends the threads of
+/// the run.
+[[nodiscard]] Report run(const Plan& plan, const RunOptions& options,
+                         const std::atomic<bool>& interrupted);
+
+}  // namespace ringcast::load

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "ringcast/base/result.h"
+
+namespace ringcast::load {
+
+/// An http URL, taken apart and resolved.
+struct Url {
+  std::string host;    ///< with its port, as the Host header wants it
+  std::string target;  ///< path and query
+  sockaddr_storage address{};
+  socklen_t address_bytes = 0;
+
+  [[nodiscard]] const sockaddr* socket_address() const {
+    return reinterpret_cast<const sockaddr*>(&address);
+  }
+  /// An IPv4 address in 127.0.0.0/8: each other address of that block reaches it too.
+  [[nodiscard]] bool is_ipv4_loopback() const;
+  /// The target with one more parameter in its query. `name` and `value` need no escaping.
+  [[nodiscard]] std::string target_with(std::string_view name, std::string_view value) const;
+};
+
+/// Reads `http://HOST[:PORT][/PATH][?QUERY]` (RFC 9110 section 4.2.1) and resolves the host, which
+/// may block on the name service.
+[[nodiscard]] Result<Url> parse_url(std::string_view text);
+
+}  // namespace ringcast::load

@@ -1,0 +1,41 @@
+#include "load/payload.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace ringcast::load {
+namespace {
+
+TEST(Payload, GivesBackItsStamp) {
+  const Stamp stamp{
+      .run = 0xfedc, .lane = 7, .sequence = 4'000'000'000U, .sent_ns = 0x0123456789abcdefULL};
+  const auto read = decode_data(encode_data(stamp, 120));
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->run, stamp.run);
+  EXPECT_EQ(read->lane, stamp.lane);
+  EXPECT_EQ(read->sequence, stamp.sequence);
+  EXPECT_EQ(read->sent_ns, stamp.sent_ns);
+}
+
+TEST(Payload, MakesFramesOfTheAskedSize) {
+  for (const std::size_t bytes : {61U, 120U, 4096U}) {
+    const std::string frame = "id: 1763685407123-0\ndata: " + encode_data({}, bytes) + "\n\n";
+    EXPECT_EQ(frame.size(), bytes);
+  }
+}
+
+TEST(Payload, RefusesOtherText) {
+  const std::string good = encode_data({}, 61);
+  EXPECT_TRUE(decode_data(good));
+  EXPECT_FALSE(decode_data(good.substr(0, kStampBytes - 1)));
+  EXPECT_FALSE(decode_data(""));
+  for (std::size_t at = 0; at < kStampBytes; ++at) {
+    std::string bad = good;
+    bad[at] = 'g';
+    EXPECT_FALSE(decode_data(bad)) << at;
+  }
+}
+
+}  // namespace
+}  // namespace ringcast::load

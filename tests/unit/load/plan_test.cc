@@ -1,0 +1,79 @@
+#include "load/plan.h"
+
+#include <gtest/gtest.h>
+
+#include "load/source_addresses.h"
+#include "load/url.h"
+
+namespace ringcast::load {
+namespace {
+
+TEST(Plan, StalledStreamsAreAsManyAsAskedAndSpread) {
+  Plan plan;
+  plan.streams = 1'000;
+  for (const std::uint32_t stalled : {0U, 1U, 7U, 500U, 1'000U}) {
+    plan.stalled = stalled;
+    std::uint32_t all = 0;
+    std::uint32_t first_half = 0;
+    for (std::uint32_t stream = 0; stream < plan.streams; ++stream) {
+      if (!plan.is_stalled(stream)) continue;
+      ++all;
+      if (stream < plan.streams / 2) ++first_half;
+    }
+    EXPECT_EQ(all, stalled);
+    EXPECT_NEAR(first_half, stalled / 2.0, 1.0);
+  }
+}
+
+TEST(Plan, SharesOfTheTopicsCountTheSequenceNumbers) {
+  Plan plan;
+  for (const std::uint32_t topics : {0U, 1U, 3U, 10U}) {
+    plan.topics = topics;
+    for (std::uint32_t published = 0; published < 25; ++published) {
+      for (std::uint32_t topic = 0; topic < plan.topic_count(); ++topic) {
+        std::uint32_t counted = 0;
+        for (std::uint32_t n = 0; n < published; ++n)
+          counted += n % plan.topic_count() == topic ? 1 : 0;
+        EXPECT_EQ(plan.share_of(topic, published), counted);
+      }
+    }
+  }
+}
+
+TEST(Url, IsTakenApart) {
+  const auto url = parse_url("http://127.0.0.1:8081/events?a=b#part");
+  ASSERT_TRUE(url.ok());
+  EXPECT_EQ(url.value().host, "127.0.0.1:8081");
+  EXPECT_EQ(url.value().target, "/events?a=b");
+  EXPECT_EQ(url.value().target_with("topic", "x"), "/events?a=b&topic=x");
+  EXPECT_TRUE(url.value().is_ipv4_loopback());
+  const auto bare = parse_url("http://[::1]");
+  ASSERT_TRUE(bare.ok());
+  EXPECT_EQ(bare.value().target, "/");
+  EXPECT_EQ(bare.value().target_with("topic", "x"), "/?topic=x");
+  EXPECT_FALSE(bare.value().is_ipv4_loopback());
+}
+
+TEST(Url, OthersAreRefused) {
+  EXPECT_FALSE(parse_url("https://127.0.0.1/").ok());
+  EXPECT_FALSE(parse_url("http://").ok());
+  EXPECT_FALSE(parse_url("http://127.0.0.1:/").ok());
+  EXPECT_FALSE(parse_url("http://127.0.0.1:port/").ok());
+}
+
+TEST(SourceAddresses, TellBeforehandWhenPortsCannotSuffice) {
+  Plan plan;
+  plan.events = parse_url("http://192.0.2.1/").value();
+  plan.streams = 1'000'000;
+  const auto refused = SourceAddresses::plan(plan);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("ports would run out"), std::string::npos);
+  plan.streams = 100;
+  EXPECT_TRUE(SourceAddresses::plan(plan).ok());
+  plan.streams = 1'000'000;
+  plan.events = parse_url("http://127.0.0.1/").value();
+  EXPECT_TRUE(SourceAddresses::plan(plan).ok());
+}
+
+}  // namespace
+}  // namespace ringcast::load
