@@ -28,11 +28,12 @@ void gather(benchmark::State& state, const bench::FilledLog& filled, std::uint64
     benchmark::DoNotOptimize(got.next);
     spans += got.spans;
   }
+  const std::uint64_t allocations = test::allocations() - before;
   const auto average = [&](std::uint64_t total) {
     return benchmark::Counter(static_cast<double>(total), benchmark::Counter::kAvgIterations);
   };
   state.counters["spans"] = average(spans);
-  state.counters["allocations"] = average(test::allocations() - before);
+  state.counters["allocations"] = average(allocations);
 }
 
 /// The usual case: everything is public, and the stream is a few events behind.

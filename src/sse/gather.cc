@@ -42,9 +42,12 @@ class TopicFilter {
 class Chains {
  public:
   // False when there are too many events; what was found so far is of no use then, because each
-  // chain yields its newest first.
-  bool collect(const BroadcastLog& log, Ordinal cursor, std::span<const TopicNews> topics,
-               std::size_t events_max) {
+  // chain yields its newest first. `distance`: index entries that the scan would look at instead. A
+  // step along a chain costs about as much as a few of those, so it gives up early when they are
+  // few.
+  [[gnu::noinline]] bool collect(const BroadcastLog& log, Ordinal cursor,
+                                 std::span<const TopicNews> topics, std::uint64_t distance) {
+    const std::uint64_t events_max = std::min<std::uint64_t>(kChainMax, distance / 4);
     size_ = 0;
     for (const TopicNews& news : topics) {
       if (news.newest == kNoOrdinal) continue;
@@ -52,9 +55,9 @@ class Chains {
       while (ordinal >= cursor) {  // cursor >= tail: no evicted entry is read
         if (size_ == events_max) return false;
         ordinals_[size_++] = ordinal;
-        const std::uint64_t distance = log.entry(ordinal).previous_distance;
-        if (distance == 0 || distance > ordinal) break;
-        ordinal -= distance;
+        const std::uint64_t back = log.entry(ordinal).previous_distance;
+        if (back == 0 || back > ordinal) break;
+        ordinal -= back;
       }
     }
     if (topics.size() == 1) {
@@ -84,13 +87,9 @@ Ordinal visit(const BroadcastLog& log, Ordinal cursor, std::span<const TopicNews
   RC_DEBUG_ASSERT(end <= log.head());
 
   const std::uint64_t distance = end - cursor;
-  if (distance > kNear) {
-    // A step along a chain costs about as much as a few steps of the scan, so it gives up early
-    // when the scan would not take long either.
+  if (distance > kNear) [[unlikely]] {
     Chains chains;
-    if (chains.collect(
-            log, cursor, topics,
-            static_cast<std::size_t>(std::min<std::uint64_t>(kChainMax, distance / 4)))) {
+    if (chains.collect(log, cursor, topics, distance)) {
       for (const Ordinal ordinal : chains.ordinals()) {
         if (!take(ordinal, log.entry(ordinal))) return ordinal;
       }
@@ -115,35 +114,70 @@ Ordinal visit(const BroadcastLog& log, Ordinal cursor, std::span<const TopicNews
   return stop == end ? log.head() : stop;
 }
 
+// Puts frames into spans. The length of the last span follows from positions and is written once it
+// is known, so that a run of neighbours costs no memory access of its own.
+class Collector {
+ public:
+  Collector(const BroadcastLog& log, Wire wire, std::size_t bytes_max, std::span<iovec> out)
+      : log_(log),
+        wire_(wire),
+        bytes_max_(std::min<std::uint64_t>(bytes_max, std::numeric_limits<std::uint32_t>::max())),
+        out_(out) {}
+
+  // False when it does not fit any more.
+  [[gnu::always_inline]] bool take(const LogEntry& entry) {
+    const std::uint64_t size =
+        wire_ == Wire::chunked ? entry.bytes : log_.bytes(entry, wire_).size();
+    if (spans_ != 0 && bytes_ + size > bytes_max_) return false;
+    // On the plain wire the chunk framing lies between neighbours: they never join.
+    if (wire_ == Wire::plain || entry.position != end_ || spans_ == 0) {
+      if (spans_ == out_.size()) return false;
+      close();
+      // sendmsg wants a pointer to what it will not change.
+      out_[spans_++].iov_base = const_cast<std::byte*>(log_.bytes(entry, wire_).data());
+      span_bytes_before_ = bytes_;
+    }
+    bytes_ += size;
+    ++events_;
+    end_ = entry.position + entry.bytes;
+    return true;
+  }
+
+  Gathered finish(Ordinal next) {
+    close();
+    return {.spans = static_cast<std::uint32_t>(spans_),
+            .bytes = static_cast<std::uint32_t>(bytes_),
+            .events = events_,
+            .next = next};
+  }
+
+ private:
+  void close() {
+    if (spans_ != 0) out_[spans_ - 1].iov_len = bytes_ - span_bytes_before_;
+  }
+
+  const BroadcastLog& log_;
+  const Wire wire_;
+  const std::uint64_t bytes_max_;
+  const std::span<iovec> out_;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t span_bytes_before_ = 0;  // the last span's share is what came after
+  std::uint64_t end_ = 0;                // position where a neighbour of the last frame starts
+  std::size_t spans_ = 0;
+  std::uint32_t events_ = 0;
+};
+
 }  // namespace
 
 Gathered gather(const BroadcastLog& log, Ordinal cursor, std::span<const TopicNews> topics,
                 Wire wire, const GatherLimits& limits, std::span<iovec> out) {
   RC_DEBUG_ASSERT(!out.empty() && limits.scan > 0);
-  const std::uint64_t bytes_max =
-      std::min<std::uint64_t>(limits.bytes, std::numeric_limits<std::uint32_t>::max());
-  std::uint64_t bytes = 0;
-  std::size_t spans = 0;
-  std::uint32_t events = 0;
-  std::uint64_t joins_at = ~std::uint64_t{0};  // position where a neighbour of the last span starts
-
-  const Ordinal next = visit(log, cursor, topics, limits.scan, [&](Ordinal, const LogEntry& entry) {
-    const std::span<const std::byte> frame = log.bytes(entry, wire);
-    if (spans != 0 && bytes + frame.size() > bytes_max) return false;
-    if (entry.position == joins_at) {
-      out[spans - 1].iov_len += frame.size();
-    } else {
-      if (spans == out.size()) return false;
-      // sendmsg wants a pointer to what it will not change.
-      out[spans++] = iovec{const_cast<std::byte*>(frame.data()), frame.size()};
-    }
-    bytes += frame.size();
-    ++events;
-    // On the plain wire the chunk framing lies between neighbours.
-    if (wire == Wire::chunked) joins_at = entry.position + entry.bytes;
-    return true;
-  });
-  return {static_cast<std::uint32_t>(spans), static_cast<std::uint32_t>(bytes), events, next};
+  Collector collector(log, wire, limits.bytes, out);
+  return collector.finish(visit(
+      log, cursor, topics,
+      limits.scan, [&](Ordinal, const LogEntry& entry) __attribute__((always_inline)) {
+        return collector.take(entry);
+      }));
 }
 
 Split split(const BroadcastLog& log, Ordinal cursor, std::span<const TopicNews> topics, Wire wire,

@@ -114,6 +114,7 @@ Ordinal check_once(const History& history, const Case& c, std::string* sent = nu
   }
   EXPECT_EQ(got.spans, spans);
   EXPECT_EQ(got.bytes, expected.size());
+  EXPECT_EQ(got.events, frames);
   EXPECT_EQ(text_of(std::span(out).first(got.spans)), expected);
   EXPECT_LE(got.spans, c.spans_max);
   EXPECT_TRUE(got.bytes <= c.limits.bytes || frames == 1);
