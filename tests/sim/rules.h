@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "ringcast/shard/options.h"
+
+#include "model.h"
+#include "network.h"
+#include "world.h"
+
+namespace ringcast::sim {
+
+/// What one run is configured with, drawn from its seed.
+struct Setup {
+  std::size_t shards = 1;
+  shard::ShardOptions shard;
+  uring::RingOptions ring;
+  std::size_t publishes_in_flight = 64;
+  std::size_t actions = 200;
+  bool scarce_slots = false;  ///< more clients than slots: refusals are in order
+  bool late_high_water = false;
+  bool unsteady_clock = false;
+};
+
+/// What the simulated clients need to know in order to judge what they get.
+struct Rules {
+  World& world;
+  Model& model;
+  const Setup& setup;
+  bool draining = false;
+  /// Where the log of a shard stands now.
+  std::function<Kept(std::size_t shard)> kept;
+  /// Streams that a shard ended because its tails were full.
+  std::function<std::uint64_t(std::size_t shard)> tails_full;
+
+  /// How late a fair client may be told something, beyond what the server is allowed to take.
+  [[nodiscard]] std::uint64_t patience_ns() const {
+    return 500 * kNsPerMs + 4 * (world.nasty.late_ns + world.nasty.party_stall_ns);
+  }
+};
+
+}  // namespace ringcast::sim

@@ -1,0 +1,363 @@
+#include "simulation.h"
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "ringcast/base/time.h"
+
+#include "publisher.h"
+#include "rules.h"
+#include "server.h"
+#include "stream_client.h"
+
+namespace ringcast::sim {
+namespace {
+
+constexpr std::uint64_t kSettleNs = 8 * kNsPerSecond;
+constexpr std::size_t kClientsMax = 24;
+constexpr std::size_t kPublishersMax = 6;
+
+Nastiness draw_nastiness(Random& random) {
+  if (random.chance(0.1)) return {};  // a kernel on its best behaviour
+  const double level = random.chance(0.3) ? 1.0 : 0.3;
+  return {.short_send = 0.1 * level,
+          .refused_send = 0.1 * level,
+          .failed_send = random.chance(0.2) ? 0.002 : 0,
+          .no_buffers = 0.1 * level,
+          .receive_ends = 0.1 * level,
+          .accept_fails = 0.1 * level,
+          .spurious_writable = 0.2 * level,
+          .late = 0.1 * level,
+          .late_ns = random.skewed(50 * kNsPerMs),
+          .party_stalls = 0.01 * level,
+          .party_stall_ns = random.skewed(50 * kNsPerMs)};
+}
+
+Setup draw_setup(Random& random) {
+  Setup setup;
+  setup.shards = random.between(1, 3);
+  setup.actions = random.between(60, 240);
+  setup.scarce_slots = random.chance(0.1);
+  setup.late_high_water = random.chance(0.2);
+  setup.unsteady_clock = random.chance(0.3);
+  setup.publishes_in_flight = random.between(2, 64);
+
+  shard::ShardOptions& options = setup.shard;
+  options.slots = setup.scarce_slots ? static_cast<std::uint32_t>(random.between(10, 16))
+                                     : static_cast<std::uint32_t>(random.between(80, 160));
+  options.drain_ms = static_cast<std::uint32_t>(random.between(100, 5'000));
+  options.stream.heartbeat_ms =
+      random.chance(0.1) ? 0 : static_cast<std::uint32_t>(200 + random.skewed(15'000));
+  options.stream.retry_ms = static_cast<std::uint32_t>(random.between(1, 5'000));
+  options.stream.slow_consumer =
+      random.chance(0.5) ? shard::SlowConsumer::skip : shard::SlowConsumer::disconnect;
+  options.stream.replay_on_connect = random.chance(0.15);
+  options.limits.event_bytes = static_cast<std::uint32_t>(random.between(200, 2'000));
+  options.limits.header_seconds = static_cast<std::uint32_t>(random.between(5, 10));
+  // Small, so that the log wraps often; half of it must hold the largest frame.
+  const std::size_t frame_max = options.limits.event_bytes * shard::kFrameBytesFactor;
+  options.history.bytes = 2 * frame_max + random.skewed(4 * frame_max);
+  options.history.events = 2 + random.skewed(200);
+
+  setup.ring.slots = options.slots;
+  setup.ring.submissions = 8u << random.below(6);
+  setup.ring.receive_buffers = 4u << random.below(4);
+  setup.ring.receive_buffer_bytes = static_cast<std::uint32_t>(64 + random.skewed(2'000));
+  return setup;
+}
+
+class Simulation {
+ public:
+  Simulation(std::uint64_t seed, bool verbose);
+  [[nodiscard]] Outcome run();
+
+ private:
+  void act();
+  void open_client();
+  void reopen(StreamClient& client);
+  void publish(std::size_t count);
+  Publisher* pick_publisher();
+  StreamClient* pick_client(bool fair_too);
+  [[nodiscard]] Line draw_line(bool fair);
+  [[nodiscard]] std::optional<std::string> draw_position(const StreamClient& client);
+  [[nodiscard]] std::uint64_t draw_pause_ns();
+  void watch();
+  void settle();
+  void drain();
+  void check_end();
+
+  World world_;
+  Network network_;
+  Setup setup_;
+  Server server_;
+  Rules rules_;
+  std::deque<StreamClient> clients_;
+  std::deque<Publisher> publishers_;
+  std::size_t actions_left_;
+  bool acting_ = true;
+};
+
+Simulation::Simulation(std::uint64_t seed, bool verbose)
+    : world_(seed, verbose),
+      network_(world_),
+      setup_((world_.network = &network_, world_.nasty = draw_nastiness(world_.random),
+              draw_setup(world_.random))),
+      server_(world_, network_, setup_),
+      rules_{.world = world_,
+             .model = server_.model(),
+             .setup = setup_,
+             .kept = [this](std::size_t shard) { return server_.kept(shard); },
+             .tails_full =
+                 [this](std::size_t shard) { return server_.counters(shard).tails_full.get(); }},
+      actions_left_(setup_.actions) {
+  world_.trace(
+      "%zu shards, %u slots, history of %zu events and %zu bytes, %s, heartbeat %u ms",
+      setup_.shards, setup_.shard.slots, setup_.shard.history.events, setup_.shard.history.bytes,
+      setup_.shard.stream.slow_consumer == shard::SlowConsumer::skip ? "skip" : "disconnect",
+      setup_.shard.stream.heartbeat_ms);
+}
+
+// ── What happens ────────────────────────────────────────────────────────────────────────────────
+
+Line Simulation::draw_line(bool fair) {
+  Random& random = world_.random;
+  Line line;
+  line.piece_bytes_max = random.chance(0.2) ? 16 : 4096;
+  line.piece_delay_ns_max = random.skewed(2 * kNsPerMs);
+  line.fair = fair;
+  line.read_delay_ns_max = random.skewed(kNsPerMs);
+  if (fair) return line;
+  line.window_bytes = 64 + random.skewed(32'768);
+  line.read_bytes_max = 1 + random.skewed(16'384);
+  if (random.chance(0.3)) line.read_delay_ns_max = random.skewed(500 * kNsPerMs);
+  return line;
+}
+
+std::optional<std::string> Simulation::draw_position(const StreamClient& client) {
+  Random& random = world_.random;
+  const Model& model = server_.model();
+  if (client.last_id() && random.chance(0.7)) return client.last_id();
+  const std::size_t events = model.truth().size();
+  switch (random.below(8)) {
+    case 0:
+      return std::nullopt;
+    case 1:
+      return "0-0";
+    case 2: {
+      static const std::vector<std::string> bad = {
+          "abc", "1", "-", "1-", "-1", "1-2-3", "+1-1", "99999999999999999999-0", "1-1 x"};
+      return random.pick(bad);
+    }
+    case 3:
+      return to_string({model.before(events).ms + 100'000'000, 0});
+    case 4: {
+      const EventId id = model.before(random.between(0, events));
+      return to_string({id.ms, id.sequence + 1'000'000});
+    }
+    case 5:
+      return std::string(65 + random.below(100), '1') + "-1";
+    default: {
+      const std::size_t back = random.skewed(events + 1);
+      return to_string(model.before(events > back ? events - back : 0));
+    }
+  }
+}
+
+void Simulation::open_client() {
+  if (clients_.size() >= kClientsMax) return;
+  Random& random = world_.random;
+  StreamClient::Kind kind;
+  kind.number = static_cast<std::uint32_t>(clients_.size());
+  kind.line = draw_line(random.chance(0.5));
+  kind.http10 = random.chance(0.2);
+  kind.topics = static_cast<TopicMask>(random.below(1u << kTopics)) & ~1u;
+  if (random.chance(0.2)) kind.topics = 0;
+  clients_.emplace_back(rules_, network_, kind);
+  reopen(clients_.back());
+}
+
+void Simulation::reopen(StreamClient& client) {
+  const std::size_t shard = world_.random.below(setup_.shards);
+  client.open(server_.listener(shard), shard, draw_position(client));
+}
+
+Publisher* Simulation::pick_publisher() {
+  Random& random = world_.random;
+  if (publishers_.size() < kPublishersMax && (publishers_.empty() || random.chance(0.05))) {
+    publishers_.emplace_back(rules_, network_, static_cast<std::uint32_t>(publishers_.size()));
+  }
+  Publisher& publisher = publishers_[random.below(publishers_.size())];
+  if (!publisher.connected()) {
+    publisher.open(server_.listener(random.below(setup_.shards)), draw_line(true));
+  }
+  return &publisher;
+}
+
+StreamClient* Simulation::pick_client(bool fair_too) {
+  std::vector<StreamClient*> able;
+  for (StreamClient& client : clients_) {
+    if (client.connected() && (fair_too || !client.fair())) able.push_back(&client);
+  }
+  return able.empty() ? nullptr : world_.random.pick(able);
+}
+
+void Simulation::publish(std::size_t count) {
+  Publisher* const publisher = pick_publisher();
+  for (; count > 0; --count)
+    publisher->publish(server_.model().invent(setup_.shard.limits.event_bytes));
+}
+
+std::uint64_t Simulation::draw_pause_ns() {
+  Random& random = world_.random;
+  if (random.chance(0.05)) return random.skewed(20 * kNsPerSecond);
+  return random.skewed(random.chance(0.5) ? 100'000 : 20 * kNsPerMs);
+}
+
+void Simulation::act() {
+  if (!acting_) return;
+  if (actions_left_-- == 0) {
+    acting_ = false;
+    return;
+  }
+  Random& random = world_.random;
+  const std::uint64_t what = random.below(100);
+  if (what < 15) {
+    open_client();
+  } else if (what < 25) {
+    for (StreamClient& client : clients_) {
+      if (!client.connected() && random.chance(0.5)) reopen(client);
+    }
+  } else if (what < 70) {
+    publish(random.chance(0.2) ? random.skewed(40) : 1);
+  } else if (what < 73) {
+    pick_publisher()->ask();
+  } else if (what < 76) {
+    Publisher* const publisher = pick_publisher();
+    switch (random.below(3)) {
+      case 0:
+        publisher->reset();
+        break;
+      case 1:
+        publisher->half_close();
+        break;
+      default:
+        if (publisher->idle()) publisher->dawdle();
+    }
+  } else if (what < 80) {
+    // A healthy one may go too; it only may not be slow.
+    if (StreamClient* const client = pick_client(true)) {
+      if (random.chance(0.5)) {
+        client->leave();
+      } else {
+        client->reset();
+      }
+    }
+  } else if (what < 82) {
+    if (StreamClient* const client = pick_client(false)) client->vanish();
+  } else if (what < 99) {
+    if (StreamClient* const client = pick_client(false)) client->stall(random.chance(0.5));
+  } else if (setup_.unsteady_clock) {
+    server_.step_clock(static_cast<std::int64_t>(random.below(20'000)) - 10'000);
+  }
+  world_.timeline.after(draw_pause_ns(), [this] { act(); });
+}
+
+// While things happen, once in a while.
+void Simulation::watch() {
+  constexpr std::uint64_t kWatchNs = 50 * kNsPerMs;
+  if (rules_.draining) return;
+  for (StreamClient& client : clients_) client.check_heartbeats();
+  for (Publisher& publisher : publishers_) publisher.check_deadline();
+  world_.timeline.after(kWatchNs, [this] { watch(); });
+}
+
+void Simulation::settle() {
+  world_.trace("-- everybody reads, nothing new happens");
+  for (StreamClient& client : clients_) {
+    if (client.connected()) client.hurry();
+  }
+  server_.run(world_.timeline.now() + kSettleNs);
+  if (world_.failed()) return;
+  for (StreamClient& client : clients_) client.check_complete();
+  for (Publisher& publisher : publishers_) publisher.check_answered();
+  for (std::size_t i = 0; i < setup_.shards; ++i) {
+    if (server_.kept(i).appended != server_.model().truth().size()) {
+      world_.fail("shard %zu has %llu of %zu events", i,
+                  static_cast<unsigned long long>(server_.kept(i).appended),
+                  server_.model().truth().size());
+    }
+  }
+}
+
+void Simulation::drain() {
+  world_.trace("-- drain");
+  rules_.draining = true;
+  if (world_.random.chance(0.5)) publish(world_.random.skewed(20));
+  server_.request_drain();
+  constexpr std::uint64_t kSlackNs = 10 * kNsPerSecond;
+  const std::uint64_t limit_ns =
+      world_.timeline.now() + setup_.shard.drain_ms * kNsPerMs + kSlackNs + rules_.patience_ns();
+  server_.run(limit_ns, [this] { return server_.finished(); });
+  if (world_.failed()) return;
+  if (!server_.finished()) {
+    for (std::size_t i = 0; i < setup_.shards; ++i) {
+      world_.fail("shard %zu does not finish its drain: %llu streams, %llu slots; %s", i,
+                  static_cast<unsigned long long>(server_.counters(i).streams_open.get()),
+                  static_cast<unsigned long long>(server_.counters(i).slots_used.get()),
+                  server_.ring(i).leftovers().c_str());
+    }
+    return;
+  }
+  for (std::size_t i = 0; i < setup_.shards; ++i) network_.close_listener(server_.listener(i));
+  server_.run(world_.timeline.now() + 2 * kNsPerSecond);
+}
+
+void Simulation::check_end() {
+  for (StreamClient& client : clients_) client.check_ended();
+  server_.model().check_publications();
+  for (std::size_t i = 0; i < setup_.shards; ++i) {
+    const shard::Counters& counters = server_.counters(i);
+    const std::string left = server_.ring(i).leftovers();
+    if (!left.empty()) world_.fail("shard %zu is finished, but %s", i, left.c_str());
+    const std::pair<const char*, const Counter*> gauges[] = {
+        {"streams_open", &counters.streams_open},
+        {"streams_blocked", &counters.streams_blocked},
+        {"connections_open", &counters.connections_open},
+        {"slots_used", &counters.slots_used},
+        {"tail_bytes", &counters.tail_bytes}};
+    for (const auto& [name, gauge] : gauges) {
+      if (gauge->get() != 0) {
+        world_.fail("shard %zu is finished, but %s is %llu", i, name,
+                    static_cast<unsigned long long>(gauge->get()));
+      }
+    }
+  }
+}
+
+Outcome Simulation::run() {
+  act();
+  watch();
+  constexpr std::uint64_t kActingNsMax = 3'600 * kNsPerSecond;
+  server_.run(kActingNsMax, [this] { return !acting_; });
+  if (!world_.failed()) settle();
+  if (!world_.failed()) drain();
+  if (!world_.failed()) check_end();
+  Outcome outcome{.failure = world_.failure(),
+                  .turns = server_.turns(),
+                  .events = server_.model().truth().size()};
+  for (std::size_t i = 0; i < setup_.shards; ++i) {
+    outcome.deliveries += server_.counters(i).deliveries.get();
+  }
+  return outcome;
+}
+
+}  // namespace
+
+Outcome run_seed(std::uint64_t seed, bool verbose) {
+  return Simulation(seed, verbose).run();
+}
+
+}  // namespace ringcast::sim
