@@ -21,11 +21,6 @@ namespace {
 constexpr int kCompletionsPerTurn = 2048;
 constexpr int kAppendsPerTurn = 512;
 
-/// Slots that only answer "no": so that a full server says so instead of letting clients hang.
-std::uint32_t reserve_of(std::uint32_t slots) {
-  return std::clamp(slots / 32, 8u, 512u);
-}
-
 std::size_t connections_max(std::uint32_t slots) {
   return std::clamp<std::size_t>(slots / 4, 64, 4096);
 }
@@ -40,7 +35,7 @@ struct Shard::Parts {
         lifecycle(context, std::move(listeners)),
         sender(context, lifecycle),
         pump(context, sender),
-        streams(context, lifecycle, sender, pump, options.slots - reserve_of(options.slots)),
+        streams(context, lifecycle, sender, pump, options.streams_max),
         requests(context, lifecycle, streams, connections_max(options.slots)) {}
 
   Context context;
@@ -82,6 +77,10 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardOptions& options, hub::E
 
 Shard::Shard(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Shard::~Shard() = default;
+
+bool Shard::accepting() const {
+  return parts_->lifecycle.accepts_armed() || !parts_->streams.draining();
+}
 
 bool Shard::finished() const {
   const Parts& parts = *parts_;

@@ -57,10 +57,18 @@ inline constexpr std::size_t kFrameBytesFactor = 8;
 /// Topics of one stream at most.
 inline constexpr std::size_t kTopicsPerStreamMax = 64;
 
+/// Slots beside those of `streams`, so that a full server answers instead of letting clients hang.
+[[nodiscard]] constexpr std::uint32_t slots_in_reserve(std::uint32_t streams) {
+  constexpr std::uint32_t kLeast = 16;
+  constexpr std::uint32_t kMost = 512;
+  return streams / 32 < kLeast ? kLeast : (streams / 32 > kMost ? kMost : streams / 32);
+}
+
 struct ShardOptions {
   std::uint32_t index = 0;  ///< of this shard
   std::uint32_t shards = 1;
-  std::uint32_t slots = 1024;  ///< connections at most
+  std::uint32_t slots = 1024;       ///< connections at most
+  std::uint32_t streams_max = 960;  ///< the other slots are for requests, and to say "no" with
   std::uint32_t drain_ms = 10'000;
   EventId floor{};  ///< the newest ID at start
   StreamOptions stream;

@@ -39,6 +39,8 @@ class Shard {
   /// over `drain_ms`. Any thread; the caller then wakes the ring.
   void request_drain() { drain_requested_.store(true, std::memory_order_release); }
 
+  /// False once the drain has begun and no accept is armed: the listeners can be closed.
+  [[nodiscard]] bool accepting() const;
   /// Drained: no connection is left and nothing is outstanding in the kernel.
   [[nodiscard]] bool finished() const;
 

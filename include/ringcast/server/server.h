@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ringcast/base/result.h"
+#include "ringcast/config/config.h"
+
+namespace ringcast::server {
+
+/// The whole server: one thread for each shard, one for the hub, one for the admin listener.
+///
+/// Start order: state directory and IDs, listeners, rings on their threads, shards, hub; a client
+/// can connect when `start` has returned. Stop order: streams drained, shards ended, then the hub,
+/// then the rings (the hub may wake a shard's ring until it has ended). All signals of the caller's
+/// mask are inherited: block what `main` waits for before `start`.
+class Server {
+ public:
+  /// The error says what is missing and what to change.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> start(const config::Config& config);
+  ~Server();
+
+  /// `http://127.0.0.1:8080` of each listener, with the real port.
+  [[nodiscard]] const std::vector<std::string>& addresses() const;
+  /// Empty when the admin listener is off.
+  [[nodiscard]] const std::string& admin_address() const;
+  /// How many streams it can hold, and what bounds it, for a person.
+  [[nodiscard]] const std::string& capacity() const;
+
+  /// Begins the drain: see shard::Shard::request_drain. Any thread; returns at once.
+  void begin_drain();
+  /// Blocks until everything has ended.
+  void wait();
+
+ private:
+  struct Parts;
+  explicit Server(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace ringcast::server

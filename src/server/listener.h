@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ringcast/base/result.h"
+#include "ringcast/config/address.h"
+
+namespace ringcast::server {
+
+/// Listening sockets for one address, one for each shard (SO_REUSEPORT: the kernel spreads
+/// connections over them by the hash of the peer's address).
+struct Listeners {
+  config::ListenAddress address;  ///< with the real port
+  std::vector<int> descriptors;   ///< by shard
+  bool shared = false;  ///< another process listens there too, and gets a part of the connections
+};
+
+/// Binds and listens. Sets what every accepted socket inherits:
+///   TCP_NODELAY            an event leaves at once
+///   TCP_NOTSENT_LOWAT      little unsent data in the kernel for a client that does not read
+///   SO_KEEPALIVE and co.   a silent client is noticed within about a minute
+///   TCP_USER_TIMEOUT       likewise when data is unacknowledged
+///   SO_LINGER of 0         an abort frees the kernel's memory at once (a graceful end shuts down
+///   first)
+/// The error names the address. The caller closes the descriptors.
+[[nodiscard]] Result<Listeners> open_listeners(const config::ListenAddress& address,
+                                               std::size_t shards);
+
+}  // namespace ringcast::server

@@ -1,0 +1,218 @@
+#include "ringcast/server/server.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <utility>
+
+#include <sched.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include "ringcast/admin/admin_server.h"
+#include "ringcast/hub/embedded_store.h"
+#include "ringcast/hub/exchange.h"
+#include "ringcast/uring/probe.h"
+
+#include "capacity.h"
+#include "listener.h"
+#include "threads.h"
+
+namespace ringcast::server {
+namespace {
+
+std::vector<int> usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return {0};
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+Result<uring::Descriptors> choose_descriptors(config::DescriptorChoice choice) {
+  auto probed = uring::probe_kernel();
+  if (!probed) return probed.error();
+  switch (choice) {
+    case config::DescriptorChoice::direct:
+      return uring::Descriptors::direct;
+    case config::DescriptorChoice::ordinary:
+      return uring::Descriptors::ordinary;
+    case config::DescriptorChoice::automatic:
+      break;
+  }
+  return probed.value();
+}
+
+}  // namespace
+
+struct Server::Parts {
+  std::unique_ptr<hub::FileHighWater> high_water;
+  std::unique_ptr<hub::EmbeddedStore> store;
+  std::unique_ptr<hub::Exchange> exchange;
+  std::unique_ptr<HubThread> hub;
+  std::vector<std::unique_ptr<ShardThread>> shards;
+  std::unique_ptr<admin::AdminServer> admin;
+  std::vector<std::string> addresses;
+  std::string admin_address;
+  Capacity capacity;
+  std::atomic<bool> draining{false};
+
+  [[nodiscard]] Result<void> start(const config::Config& config);
+  [[nodiscard]] Result<void> start_hub(const config::Config& config, std::uint32_t shard_count);
+  [[nodiscard]] Result<void> start_shards(const config::Config& config,
+                                          uring::Descriptors descriptors,
+                                          const std::vector<int>& cpus,
+                                          std::vector<Listeners> listeners);
+  [[nodiscard]] Result<void> start_admin(const config::Config& config);
+  void begin_drain();
+  void stop();
+};
+
+Result<void> Server::Parts::start(const config::Config& config) {
+  const std::vector<int> cpus = usable_cpus();
+  const auto shard_count =
+      config.server.shards != 0 ? config.server.shards : static_cast<std::uint32_t>(cpus.size());
+  auto descriptors = choose_descriptors(config.server.descriptors);
+  if (!descriptors) return descriptors.error();
+  auto planned = plan_capacity(config.server, shard_count, descriptors.value(),
+                               uring::raise_descriptor_limit());
+  if (!planned) return planned.error();
+  capacity = std::move(planned).value();
+
+  if (auto started = start_hub(config, shard_count); !started) return started;
+
+  std::vector<Listeners> listeners;
+  for (const config::ListenAddress& address : config.server.listen) {
+    auto opened = open_listeners(address, shard_count);
+    if (!opened) {
+      for (const Listeners& open : listeners) {
+        for (const int descriptor : open.descriptors) close(descriptor);
+      }
+      return opened.error();
+    }
+    listeners.push_back(std::move(opened).value());
+    addresses.push_back("http://" + config::to_string(listeners.back().address));
+    if (listeners.back().shared) {
+      spdlog::warn(
+          "{} is in use by another process of this user: new connections are shared until it stops",
+          addresses.back());
+    }
+  }
+  if (auto started = start_shards(config, descriptors.value(), cpus, std::move(listeners));
+      !started) {
+    return started;
+  }
+  return start_admin(config);
+}
+
+Result<void> Server::Parts::start_hub(const config::Config& config, std::uint32_t shard_count) {
+  auto directory = config::find_state_directory(
+      config.server.state_directory,
+      [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
+  if (!directory) return directory.error();
+  auto opened = hub::FileHighWater::open(directory.value());
+  if (!opened) return opened.error();
+  high_water = std::move(opened).value();
+  auto embedded = hub::EmbeddedStore::start(*high_water, read_clock());
+  if (!embedded) return embedded.error();
+  store = std::make_unique<hub::EmbeddedStore>(std::move(embedded).value());
+
+  auto created = hub::Exchange::create(
+      {.shards = shard_count,
+       .event_bytes_max = config.limits.event_bytes,
+       .frame_bytes_max = config.limits.event_bytes * shard::kFrameBytesFactor});
+  if (!created) return created.error();
+  exchange = std::move(created).value();
+  hub = std::make_unique<HubThread>(*exchange, *store);
+  return hub->wait_started();
+}
+
+Result<void> Server::Parts::start_shards(const config::Config& config,
+                                         uring::Descriptors descriptors,
+                                         const std::vector<int>& cpus,
+                                         std::vector<Listeners> listeners) {
+  const auto count = static_cast<std::uint32_t>(exchange->shards());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    ShardThread::Options options{.shard = {.index = i,
+                                           .shards = count,
+                                           .slots = capacity.slots,
+                                           .streams_max = capacity.streams_max,
+                                           .drain_ms = config.server.drain_seconds * 1000,
+                                           .floor = store->floor(),
+                                           .stream = config.stream,
+                                           .history = config.history,
+                                           .limits = config.limits},
+                                 .ring = {.slots = capacity.slots, .descriptors = descriptors},
+                                 .listeners = {},
+                                 .cpu = config.server.pin ? cpus[i % cpus.size()] : -1};
+    for (const Listeners& each : listeners) options.listeners.push_back(each.descriptors[i]);
+    shards.push_back(std::make_unique<ShardThread>(std::move(options), *exchange));
+  }
+  for (const auto& shard : shards) {
+    if (auto started = shard->wait_started(); !started) return started;
+  }
+  return {};
+}
+
+Result<void> Server::Parts::start_admin(const config::Config& config) {
+  if (!config.server.admin_listen) return {};
+  admin::MetricsSources sources{.shards = {}, .hub = &hub->counters()};
+  for (const auto& shard : shards) sources.shards.push_back(&shard->counters());
+  auto started = admin::AdminServer::start(
+      {.address = config::to_sockaddr(*config.server.admin_listen)}, std::move(sources),
+      [this] { return draining.load() ? std::string("the server is stopping") : std::string(); });
+  if (!started) return started.error();
+  admin = std::move(started).value();
+  admin_address = "http://" + admin->address();
+  return {};
+}
+
+void Server::Parts::begin_drain() {
+  draining.store(true);
+  for (const auto& shard : shards) shard->begin_drain();
+}
+
+void Server::Parts::stop() {
+  begin_drain();
+  for (const auto& shard : shards) shard->wait_finished();
+  if (hub) hub->stop();
+  hub.reset();
+  for (const auto& shard : shards) shard->release();
+  shards.clear();
+  if (admin) admin->stop();
+}
+
+Result<std::unique_ptr<Server>> Server::start(const config::Config& config) {
+  auto parts = std::make_unique<Parts>();
+  if (auto started = parts->start(config); !started) {
+    parts->stop();
+    return started.error();
+  }
+  return std::unique_ptr<Server>(new Server(std::move(parts)));
+}
+
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Server::~Server() {
+  parts_->stop();
+}
+
+const std::vector<std::string>& Server::addresses() const {
+  return parts_->addresses;
+}
+const std::string& Server::admin_address() const {
+  return parts_->admin_address;
+}
+const std::string& Server::capacity() const {
+  return parts_->capacity.description;
+}
+void Server::begin_drain() {
+  parts_->begin_drain();
+}
+
+void Server::wait() {
+  for (const auto& shard : parts_->shards) shard->wait_finished();
+}
+
+}  // namespace ringcast::server

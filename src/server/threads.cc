@@ -1,0 +1,145 @@
+#include "threads.h"
+
+#include <ctime>
+#include <utility>
+
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "ringcast/base/assert.h"
+#include "ringcast/base/time.h"
+#include "ringcast/hub/hub.h"
+#include "ringcast/shard/shard.h"
+
+namespace ringcast::server {
+namespace {
+
+void name_thread(const std::string& name) {
+  pthread_setname_np(pthread_self(), name.c_str());
+}
+
+void pin_to(int cpu) {
+  if (cpu < 0) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<std::size_t>(cpu), &set);
+  pthread_setaffinity_np(pthread_self(), sizeof set, &set);  // a wish: works unpinned too
+}
+
+std::uint64_t thread_cpu_ns() {
+  timespec spent{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+  return static_cast<std::uint64_t>(spent.tv_sec) * kNsPerSecond +
+         static_cast<std::uint64_t>(spent.tv_nsec);
+}
+
+}  // namespace
+
+void Moment::happen() {
+  {
+    const std::lock_guard lock(mutex_);
+    happened_ = true;
+  }
+  condition_.notify_all();
+}
+
+void Moment::wait() {
+  std::unique_lock lock(mutex_);
+  condition_.wait(lock, [this] { return happened_; });
+}
+
+ShardThread::ShardThread(Options options, hub::Exchange& exchange)
+    : options_(std::move(options)), exchange_(exchange), thread_([this] { run(); }) {}
+
+ShardThread::~ShardThread() {
+  thread_.join();
+}
+
+Result<void> ShardThread::wait_started() {
+  started_.wait();
+  return outcome_;
+}
+
+void ShardThread::begin_drain() {
+  drain_.store(true, std::memory_order_release);
+  if (uring::Ring* const ring = ring_.load(std::memory_order_acquire)) ring->wake_from_outside();
+}
+
+void ShardThread::run() {
+  name_thread("shard " + std::to_string(options_.shard.index));
+  pin_to(options_.cpu);
+  auto ring = uring::Ring::create(options_.ring);
+  if (!ring) {
+    outcome_ = ring.error();
+  } else {
+    uring::Ring& mine = *ring.value();
+    auto shard =
+        shard::Shard::create(options_.shard, exchange_, mine, options_.listeners, counters_);
+    if (!shard) {
+      outcome_ = shard.error();
+    } else {
+      ring_.store(&mine, std::memory_order_release);
+      started_.happen();
+      std::uint64_t next_cpu_reading_ns = 0;
+      bool listening = true;
+      while (!shard.value()->finished()) {
+        const Time now = read_clock();
+        if (drain_.load(std::memory_order_acquire)) shard.value()->request_drain();
+        const auto idle = shard.value()->turn(now);
+        const std::uint64_t turn_end_ns = read_clock().mono_ns;
+        counters_.turn_ns_max.raise_to(turn_end_ns - now.mono_ns);
+        if (turn_end_ns >= next_cpu_reading_ns) {
+          counters_.cpu_ns.set(thread_cpu_ns());
+          next_cpu_reading_ns = turn_end_ns + kNsPerSecond;
+        }
+        if (listening && !shard.value()->accepting()) {
+          listening = false;
+          // While they are open the kernel still sends a share of new connections here.
+          for (const int descriptor : std::exchange(options_.listeners, {})) close(descriptor);
+        }
+        if (!shard.value()->finished()) mine.wait(idle);
+      }
+    }
+  }
+  for (const int descriptor : options_.listeners) close(descriptor);
+  started_.happen();
+  finished_.happen();
+  released_.wait();
+}
+
+HubThread::HubThread(hub::Exchange& exchange, hub::EmbeddedStore& store)
+    : exchange_(exchange), store_(store), thread_([this] { run(); }) {}
+
+HubThread::~HubThread() {
+  thread_.join();
+}
+
+Result<void> HubThread::wait_started() {
+  started_.wait();
+  return outcome_;
+}
+
+void HubThread::stop() {
+  stop_.store(true, std::memory_order_release);
+  if (uring::Ring* const ring = ring_.load(std::memory_order_acquire)) ring->wake_from_outside();
+}
+
+void HubThread::run() {
+  name_thread("hub");
+  constexpr uring::RingOptions kRing{.submissions = 256, .slots = 8, .receive_buffers = 8};
+  auto ring = uring::Ring::create(kRing);
+  if (!ring) {
+    outcome_ = ring.error();
+    started_.happen();
+    return;
+  }
+  hub::Hub hub(exchange_, store_, *ring.value(), counters_);
+  ring_.store(ring.value().get(), std::memory_order_release);
+  started_.happen();
+  while (!stop_.load(std::memory_order_acquire)) {
+    ring.value()->wait(hub.turn(read_clock()));
+  }
+}
+
+}  // namespace ringcast::server

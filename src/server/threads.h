@@ -1,0 +1,93 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "ringcast/base/result.h"
+#include "ringcast/hub/counters.h"
+#include "ringcast/hub/embedded_store.h"
+#include "ringcast/hub/exchange.h"
+#include "ringcast/shard/counters.h"
+#include "ringcast/shard/options.h"
+#include "ringcast/uring/ring.h"
+
+namespace ringcast::server {
+
+/// Something that happens once and that another thread waits for.
+class Moment {
+ public:
+  void happen();
+  void wait();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable condition_;
+  bool happened_ = false;
+};
+
+/// A thread with its own ring and shard. The ring lives until `release`, since the hub may wake it
+/// for as long as the hub runs.
+class ShardThread {
+ public:
+  struct Options {
+    shard::ShardOptions shard;
+    uring::RingOptions ring;
+    std::vector<int> listeners;  ///< taken over
+    int cpu = -1;                ///< to pin to; -1 = none
+  };
+
+  ShardThread(Options options, hub::Exchange& exchange);
+  ~ShardThread();  ///< joins; `release` must have been called
+
+  /// Blocks until the shard can take connections, or failed to be made.
+  [[nodiscard]] Result<void> wait_started();
+  void begin_drain();
+  void wait_finished() { finished_.wait(); }
+  void release() { released_.happen(); }
+  [[nodiscard]] const shard::Counters& counters() const { return counters_; }
+
+ private:
+  void run();
+
+  Options options_;
+  hub::Exchange& exchange_;
+  shard::Counters counters_;
+  std::atomic<bool> drain_{false};
+  std::atomic<uring::Ring*> ring_{nullptr};
+  Result<void> outcome_;
+  Moment started_;
+  Moment finished_;
+  Moment released_;
+  std::thread thread_;
+};
+
+/// The hub's thread.
+class HubThread {
+ public:
+  HubThread(hub::Exchange& exchange, hub::EmbeddedStore& store);
+  ~HubThread();  ///< joins; `stop` must have been called
+
+  [[nodiscard]] Result<void> wait_started();
+  void stop();
+  [[nodiscard]] const hub::Counters& counters() const { return counters_; }
+
+ private:
+  void run();
+
+  hub::Exchange& exchange_;
+  hub::EmbeddedStore& store_;
+  hub::Counters counters_;
+  std::atomic<bool> stop_{false};
+  std::atomic<uring::Ring*> ring_{nullptr};
+  Result<void> outcome_;
+  Moment started_;
+  std::thread thread_;
+};
+
+}  // namespace ringcast::server
