@@ -56,7 +56,7 @@ const refused = {
   'a broken percent escape': [get('/events?topic=%zz'), [400]],
 };
 
-const gauges = ['ringcast_shard_connections_open', 'ringcast_shard_streams_open', 'ringcast_shard_streams_blocked', 'ringcast_shard_tail_bytes'];
+const gauges = ['ringcast_connections_open', 'ringcast_streams_open', 'ringcast_streams_blocked', 'ringcast_tail_bytes'];
 
 describeInEachMode('bad input', (descriptors) => {
   const shared = sharedServer({
@@ -64,12 +64,19 @@ describeInEachMode('bad input', (descriptors) => {
     config: { limits: { header_seconds: 1, body_seconds: 1 } },
   });
   const open = [];
-  after(() => open.forEach((connection) => connection.close()));
+  const closeAll = () => open.splice(0).forEach((connection) => connection.close());
+  after(closeAll);
 
   async function connect() {
     const connection = await Connection.open(shared.server.port, { allowHalfOpen: true });
     open.push(connection);
     return connection;
+  }
+
+  async function openStream() {
+    const stream = await Stream.open(shared.server);
+    open.push(stream.connection);
+    return stream;
   }
 
   const readGauges = async () => {
@@ -80,7 +87,7 @@ describeInEachMode('bad input', (descriptors) => {
 
   async function assertStillServes() {
     shared.server.assertRunning();
-    const stream = await Stream.open(shared.server);
+    const stream = await openStream();
     await stream.waitFor((block) => block.event === 'heartbeat');
     const id = await shared.server.publish({ data: 'still here' });
     await stream.waitFor((block) => block.id === id && block.data === 'still here');
@@ -94,6 +101,7 @@ describeInEachMode('bad input', (descriptors) => {
   }
 
   async function baseline() {
+    closeAll(); // of a test that failed half-way
     await assertStillServes();
     let last;
     await until(async () => {
@@ -209,7 +217,7 @@ describeInEachMode('bad input', (descriptors) => {
   test('BytesSentOnAStreamChangeNothingOrEndIt', async () => {
     const before = await baseline();
     for (const bytes of ['x', good, '\0'.repeat(1000), 'y'.repeat(500_000)]) {
-      const stream = await Stream.open(shared.server);
+      const stream = await openStream();
       await stream.waitFor((block) => block.event === 'heartbeat');
       stream.connection.write(bytes);
       await sleep(50);
@@ -262,11 +270,11 @@ describeInEachMode('bad input', (descriptors) => {
 
   test('ResetInTheMiddleOfABroadcastHarmsNobodyElse', async () => {
     const before = await baseline();
-    const witness = await Stream.open(shared.server);
+    const witness = await openStream();
     await witness.waitFor((block) => block.event === 'heartbeat');
     const sent = [];
     for (let round = 0; round < 10; ++round) {
-      const victims = await Promise.all(Array.from({ length: 10 }, () => Stream.open(shared.server)));
+      const victims = await Promise.all(Array.from({ length: 10 }, () => openStream()));
       const publishing = (async () => {
         for (let i = 0; i < 10; ++i) sent.push(await shared.server.publish({ data: `${round} ${i} ${'z'.repeat(5000)}` }));
       })();

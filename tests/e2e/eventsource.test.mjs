@@ -89,7 +89,7 @@ describeInEachMode('eventsource', (descriptors) => {
   test('EachEventArrivesOnceAndInOrderOverManyCuts', async () => {
     const roll = random(20_240_501);
     // The server's own bytes of a fresh stream are some 300: the lines die in heads, in frames, anywhere.
-    proxy.cutAfterBytes = () => (roll() < 0.8 ? 150 + Math.floor(roll() * 4000) : Infinity);
+    proxy.cutAfterBytes = () => 150 + Math.floor(roll() * 4000);
     const source = new EventSource(`${proxy.url}/events?topic=a&last_event_id=${await shared.server.publish({ data: 'mark' })}`);
     open.push(source);
     const seen = [];
@@ -107,7 +107,7 @@ describeInEachMode('eventsource', (descriptors) => {
     await until(() => seen.length >= sent.length, () => `all events; ${seen.length} of ${sent.length}`, 60_000);
     assert.deepEqual(seen, sent);
     assert.equal(gaps, 0);
-    assert.ok(proxy.acceptedAt.length > 5, `only ${proxy.acceptedAt.length} connections`);
+    assert.ok(proxy.acceptedAt.length > 10, `only ${proxy.acceptedAt.length} connections`);
   });
 
   test('EvictedPositionIsAGapAndTheStreamGoesOnWithWhatThereIs', async () => {

@@ -86,7 +86,7 @@ describeInEachMode('limits', (descriptors) => {
       first.filter(isRefused).forEach(assertSafeRefusal);
       await sleep(1500);
       assert.ok(!isRefused(await asked(browserHeaders)), 'the limit never recovers');
-      assert.ok((await server.metric('ringcast_shard_streams_refused_total')) >= 20 - taken.length);
+      assert.ok((await server.metric('ringcast_streams_refused_total')) >= 20 - taken.length);
     }));
 
   test('RefusedBrowsersComeBackAtDifferentTimes', () =>

@@ -145,23 +145,23 @@ describeInEachMode('nginx', (descriptors) => {
 
     test(`PublishingThrough ${name}`, async () => {
       const headers = { 'Content-Type': 'application/json' };
-      const accepted = await shared.server.metric('ringcast_shard_connections_accepted_total');
+      const accepted = await shared.server.metric('ringcast_connections_accepted_total');
       for (let i = 0; i < 10; ++i) {
         const answer = await request(`${door()}/publish`, { method: 'POST', headers, body: '{"data":"x"}' });
         assert.equal(answer.status, 204, answer.text);
         assert.match(answer.headers['event-id'], /^\d+-\d+$/);
       }
-      const opened = (await shared.server.metric('ringcast_shard_connections_accepted_total')) - accepted;
+      const opened = (await shared.server.metric('ringcast_connections_accepted_total')) - accepted;
       if (name.includes('kept')) assert.ok(opened <= 3, `${opened} connections for ten requests`);
     });
 
     test(`ClientThatLeavesIsNoticedThrough ${name}`, async () => {
-      const before = await shared.server.metric('ringcast_shard_streams_open');
+      const before = await shared.server.metric('ringcast_streams_open');
       const { source, connected } = listen(door(), []);
       await until(connected, 'the stream');
-      assert.equal(await shared.server.metric('ringcast_shard_streams_open'), before + 1);
+      assert.equal(await shared.server.metric('ringcast_streams_open'), before + 1);
       source.close();
-      await until(async () => (await shared.server.metric('ringcast_shard_streams_open')) === before, 'the stream is gone');
+      await until(async () => (await shared.server.metric('ringcast_streams_open')) === before, 'the stream is gone');
     });
   }
 

@@ -39,7 +39,7 @@ export default async function* report(source) {
     const reason = state === 'fail' ? clean(cause(error)?.message ?? cause(error)).slice(0, 400) : skipped ? clean(data.skip) : '';
     const ms = Math.round(data.details?.duration_ms ?? 0);
     yield `   ${{ pass: 'ok    ', fail: 'FAILED', skip: 'skip  ' }[state]} ${file}: ${name} (${ms} ms)\n`;
-    if (state === 'fail') yield `${cause(error)?.stack ?? cause(error)}\n`.replace(/^/gm, '          ');
+    if (state === 'fail') yield `${cause(error)?.stack ?? cause(error)}`.trim().replace(/^/gm, '          ') + '\n';
     if (results) fs.appendFileSync(results, [state, prefix + file, name, reason].join('\t') + '\n');
   }
 }

@@ -48,9 +48,9 @@ describeInEachMode('slow client', (descriptors) => {
 
   test('ItIsDisconnectedAndResumesWithItsCursor', () =>
     withStuckClient('disconnect', async ({ server, stuck, ids }) => {
-      await until(async () => (await server.metric('ringcast_shard_streams_ended_slow_total')) === 1, 'it is given up');
-      await until(async () => (await server.metric('ringcast_shard_streams_open')) === 1, 'its place is free');
-      assert.equal(await server.metric('ringcast_shard_tail_bytes'), 0, 'what it had not taken is thrown away');
+      await until(async () => (await server.metric('ringcast_streams_ended_slow_total')) === 1, 'it is given up');
+      await until(async () => (await server.metric('ringcast_streams_open')) === 1, 'its place is free');
+      assert.equal(await server.metric('ringcast_tail_bytes'), 0, 'what it had not taken is thrown away');
       stuck.resume();
       await stuck.waitForEnd();
       const seen = stuck.events;
@@ -72,7 +72,7 @@ describeInEachMode('slow client', (descriptors) => {
 
   test('ItSkipsWithAGapWhereThatIsConfigured', () =>
     withStuckClient('skip', async ({ server, stuck, ids }) => {
-      assert.equal(await server.metric('ringcast_shard_streams_open'), 2, 'it stays');
+      assert.equal(await server.metric('ringcast_streams_open'), 2, 'it stays');
       stuck.resume();
       await stuck.waitFor((block) => block.id === ids.at(-1), 'the newest event', 10_000);
       const gap = stuck.blocks.findIndex((block) => block.event === 'gap');
@@ -97,12 +97,12 @@ describeInEachMode('slow client', (descriptors) => {
       stuck.pause();
       const ids = [];
       for (let i = 0; i < events; ++i) ids.push(await server.publish({ data: data(i) }));
-      assert.ok((await server.metric('ringcast_shard_streams_blocked')) === 1, 'its socket is full');
+      assert.ok((await server.metric('ringcast_streams_blocked')) === 1, 'its socket is full');
       stuck.resume();
       await stuck.waitForCount(events);
       assertRun(stuck.events, ids);
       assert.equal(stuck.named('gap').length, 0);
-      await until(async () => (await server.metric('ringcast_shard_streams_blocked')) === 0, 'nothing waits any more');
+      await until(async () => (await server.metric('ringcast_streams_blocked')) === 0, 'nothing waits any more');
     } finally {
       stuck.connection.close();
       await server.stop();
