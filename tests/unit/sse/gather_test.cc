@@ -237,7 +237,7 @@ TEST(Gather, FrameLargerThanTheLimitIsStillTaken) {
 
 TEST(Gather, FarBehindWithLittleNewsNeedsNoScan) {
   History history({.bytes = 1 << 20, .events = 10'000});
-  for (int i = 0; i < 9000; ++i) history.append(topic(i % 3000 == 7 ? 1 : 2), 5);
+  for (std::uint64_t i = 0; i < 9000; ++i) history.append(topic(i % 3000 == 7 ? 1 : 2), 5);
   std::array<iovec, 8> out;
   const auto news = history.news({kPublicTopic, topic(1)});
   const Gathered got = gather(history.log(), 0, news, Wire::chunked, {.scan = 64}, out);
@@ -247,7 +247,7 @@ TEST(Gather, FarBehindWithLittleNewsNeedsNoScan) {
 
 TEST(Gather, FarBehindWithMuchNewsScansWithinItsBudget) {
   History history({.bytes = 1 << 20, .events = 10'000});
-  for (int i = 0; i < 9000; ++i) history.append(topic(1 + i % 2), 5);
+  for (std::uint64_t i = 0; i < 9000; ++i) history.append(topic(1 + i % 2), 5);
   std::array<iovec, 64> out;
   const auto news = history.news({kPublicTopic, topic(1)});
   const Gathered got = gather(history.log(), 0, news, Wire::chunked, {.scan = 100}, out);
@@ -330,7 +330,7 @@ TEST(Gather, LongHistoriesOfUnevenTopicsAgreeWithTheModel) {
 
 TEST(Gather, WithoutLimitsOneCallTakesAll) {
   History history({.bytes = 1 << 20, .events = 4000});
-  for (int i = 0; i < 4000; ++i) history.append(topic(i % 100 < 50 ? 1 : 2), 5);
+  for (std::uint64_t i = 0; i < 4000; ++i) history.append(topic(i % 100 < 50 ? 1 : 2), 5);
   std::array<iovec, 64> out;
   const auto news = history.news({kPublicTopic, topic(1), topic(2)});
   const Gathered got =
