@@ -33,6 +33,7 @@ void Lifecycle::arm_accepts(std::size_t connections_free) {
     if (!slot) break;
     Stream& stream = context_.table[*slot];
     stream.phase = Phase::accepting;
+    stream.set(Armed::accept);
     stream.extra = i;
     accept.armed = true;
     accept.handle = context_.table.handle(*slot);
@@ -46,7 +47,7 @@ void Lifecycle::stop_accepting() {
   accepting_ = false;
   accept_retry_at_ns_ = 0;
   for (const Accept& accept : accepts_) {
-    if (accept.armed) context_.ring.cancel(uring::Operation::accept, accept.handle);
+    if (accept.armed) cancel(uring::Operation::accept, accept.handle.slot);
   }
 }
 
@@ -57,10 +58,10 @@ std::optional<uring::Slot> Lifecycle::on_accept(const uring::Completion& complet
   accepts_[stream.extra].armed = false;
   --accepts_armed_;
   stream.extra = kNoExtra;
+  stream.clear(Armed::accept);
 
   if (completion.result < 0) {
-    stream.phase = Phase::free;
-    context_.table.give_back(slot);
+    settle_if_quiet(slot);
     if (completion.result != -ECANCELED) context_.counters.accept_errors.add();
     switch (completion.result) {
       case -ECANCELED:     // stop_accepting
@@ -96,9 +97,9 @@ void Lifecycle::arm_receive(uring::Slot slot) {
 
 void Lifecycle::pause_receive(uring::Slot slot) {
   Stream& stream = context_.table[slot];
-  if (!stream.is(Armed::receive) || stream.is(Armed::cancel_receive)) return;
-  stream.set(Armed::cancel_receive);
-  context_.ring.cancel(uring::Operation::receive, context_.table.handle(slot));
+  if (!stream.is(Armed::receive) || stream.is(Armed::receive_cancelled)) return;
+  stream.set(Armed::receive_cancelled);
+  cancel(uring::Operation::receive, slot);
 }
 
 void Lifecycle::arm_writable(uring::Slot slot) {
@@ -127,21 +128,19 @@ void Lifecycle::abort(uring::Slot slot) {
   RC_ASSERT(stream.phase != Phase::free && stream.phase != Phase::accepting);
   context_.leave_list(slot);
   stream.phase = Phase::closing;
-  const uring::Handle handle = context_.table.handle(slot);
-  if (stream.is(Armed::receive) && !stream.is(Armed::cancel_receive)) {
-    stream.set(Armed::cancel_receive);
-    context_.ring.cancel(uring::Operation::receive, handle);
-  }
-  if (stream.is(Armed::writable)) {
-    stream.set(Armed::cancel_writable);
-    context_.ring.cancel(uring::Operation::writable, handle);
-  }
-  close_if_quiet(slot);
+  pause_receive(slot);
+  if (stream.is(Armed::writable)) cancel(uring::Operation::writable, slot);
+  settle_if_quiet(slot);
 }
 
-void Lifecycle::close_if_quiet(uring::Slot slot) {
+void Lifecycle::settle_if_quiet(uring::Slot slot) {
   Stream& stream = context_.table[slot];
-  if (stream.phase != Phase::closing || stream.armed != 0) return;
+  if (!stream.quiet()) return;
+  if (stream.phase == Phase::accepting) {
+    context_.table.give_back(slot);
+    return;
+  }
+  if (stream.phase != Phase::closing) return;
   stream.set(Armed::close);
   context_.ring.close(context_.table.handle(slot));
 }
@@ -158,38 +157,36 @@ std::uint64_t Lifecycle::expire_lingering() {
 
 void Lifecycle::on_receive_end(uring::Slot slot) {
   context_.table[slot].clear(Armed::receive);
-  close_if_quiet(slot);
+  context_.table[slot].clear(Armed::receive_cancelled);
+  settle_if_quiet(slot);
 }
 
 void Lifecycle::on_writable(uring::Slot slot) {
   context_.table[slot].clear(Armed::writable);
-  close_if_quiet(slot);
+  settle_if_quiet(slot);
 }
 
-void Lifecycle::on_cancel(uring::Slot slot, std::int32_t result) {
+void Lifecycle::cancel(uring::Operation operation, uring::Slot slot) {
+  ++context_.table[slot].cancels;
+  context_.ring.cancel(operation, context_.table.handle(slot));
+}
+
+void Lifecycle::on_cancel(uring::Slot slot) {
   // 0, -ENOENT (already completed) and -EALREADY (about to) all mean the same here: the completion
-  // of the operation itself decides. Which cancel this answers does not matter either; both must
-  // come.
-  (void)result;
-  Stream& stream = context_.table[slot];
-  if (stream.is(Armed::cancel_receive)) {
-    stream.clear(Armed::cancel_receive);
-  } else {
-    stream.clear(Armed::cancel_writable);
-  }
-  close_if_quiet(slot);
+  // of the operation itself decides. Both come, in any order.
+  --context_.table[slot].cancels;
+  settle_if_quiet(slot);
 }
 
 void Lifecycle::on_shutdown(uring::Slot slot) {
   context_.table[slot].clear(Armed::shutdown);
-  close_if_quiet(slot);
+  settle_if_quiet(slot);
 }
 
 void Lifecycle::on_close(uring::Slot slot) {
   Stream& stream = context_.table[slot];
   RC_ASSERT(stream.phase == Phase::closing);
   stream.clear(Armed::close);
-  stream.phase = Phase::free;
   context_.table.give_back(slot);
   context_.counters.connections_open.sub();
   context_.counters.slots_used.set(context_.table.in_use());

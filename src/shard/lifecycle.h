@@ -45,12 +45,12 @@ class Lifecycle {
   /// Aborts those that lingered too long. Returns when to call again, or 0.
   [[nodiscard]] std::uint64_t expire_lingering();
 
-  // --- completions; each tells whether the slot is still in use afterwards
+  // --- completions
 
   /// A receive ended (`more` was false).
   void on_receive_end(uring::Slot slot);
   void on_writable(uring::Slot slot);
-  void on_cancel(uring::Slot slot, std::int32_t result);
+  void on_cancel(uring::Slot slot);
   void on_shutdown(uring::Slot slot);
   void on_close(uring::Slot slot);
 
@@ -64,7 +64,10 @@ class Lifecycle {
     bool armed = false;
   };
 
-  void close_if_quiet(uring::Slot slot);
+  void cancel(uring::Operation operation, uring::Slot slot);
+  /// The last completion of a slot that is being torn down closes it, or frees one that never
+  /// opened.
+  void settle_if_quiet(uring::Slot slot);
 
   Context& context_;
   std::vector<int> listeners_;

@@ -1,6 +1,7 @@
 #include "pump.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ringcast/base/assert.h"
 
@@ -57,6 +58,19 @@ void Pump::make_ready(uring::Slot slot) {
   context_.leave_list(slot);
   stream.round = context_.round + 1;
   context_.ready.push_back(context_.table, slot);
+}
+
+void Pump::join(uring::Slot slot) {
+  if (!sender_.behind(context_.table[slot])) return;
+  make_ready(slot);
+  joined_now_ = std::min(joined_now_, context_.table[slot].cursor);
+}
+
+bool Pump::oldest_is_needed() {
+  const sse::BroadcastLog& log = *context_.log;
+  if (log.tail() < std::min(joined_before_, joined_now_)) return false;
+  join_floor_ = std::max(join_floor_, log.tail() + (log.head() - log.tail() + 7) / 8);
+  return true;
 }
 
 void Pump::slice() {
@@ -200,7 +214,8 @@ bool Pump::visit(uring::Slot slot, Budget& budget) {
 void Pump::end_round_if_done() {
   while (topics_left_ == 0 && context_.ready_left == 0) {
     served_ = round_head_;
-    if (round_head_ == context_.log->head()) return;
+    joined_before_ = std::exchange(joined_now_, sse::kNoOrdinal);
+    if (round_head_ == context_.log->head() && queue_.empty() && context_.ready.empty()) return;
     // Whatever waits now belongs to the round that begins: it was tagged with that number already.
     ++context_.round;
     round_head_ = context_.log->head();

@@ -54,6 +54,9 @@ class Pump {
   /// belongs to the next round, or a storm of them could keep the present one from ending.
   void make_ready(uring::Slot slot);
 
+  /// The same for a stream that has just been opened: it is merely late, so the log may not evict
+  /// what it still needs.
+  void join(uring::Slot slot);
   /// True while there is something to send.
   [[nodiscard]] bool pending() const { return !queue_.empty() || !context_.ready.empty(); }
   /// Sends one slice. Every batch is flushed on return.
@@ -61,6 +64,13 @@ class Pump {
 
   /// Up to here every unblocked stream has been served.
   [[nodiscard]] sse::Ordinal served() const { return served_; }
+
+  /// Whether the oldest event is still needed by a stream that has joined. If so, the oldest eighth
+  /// of the log is closed to those who join from now on: otherwise a steady flow of them, each
+  /// asking for everything, could keep publishers waiting for ever.
+  [[nodiscard]] bool oldest_is_needed();
+  /// Where a stream can join at the earliest.
+  [[nodiscard]] sse::Ordinal join_floor() const { return join_floor_; }
 
   /// Called when a visit finds that a stream's next event was evicted: what the policy says.
   class SlowStreams {
@@ -97,6 +107,11 @@ class Pump {
   sse::Ordinal round_head_ = 0;
   std::uint32_t topics_left_ = 0;  // topics that the round still waits for
   sse::Ordinal served_ = 0;
+
+  // The lowest cursors of streams that joined in the round before, and in this one.
+  sse::Ordinal joined_before_ = sse::kNoOrdinal;
+  sse::Ordinal joined_now_ = sse::kNoOrdinal;
+  sse::Ordinal join_floor_ = 0;
 };
 
 }  // namespace ringcast::shard

@@ -119,7 +119,7 @@ void Requests::on_receive_end(uring::Slot slot) {
 void Requests::resume_receive(Connection& connection) {
   const Stream& stream = context_.table[connection.at.slot];
   if (!connection.at.receive_paused || connection.input.size() > kInputMax / 2) return;
-  if (stream.is(Armed::receive) || stream.is(Armed::cancel_receive)) return;
+  if (stream.is(Armed::receive) || stream.cancels > 0) return;
   connection.at.receive_paused = false;
   lifecycle_.arm_receive(connection.at.slot);
 }

@@ -50,8 +50,9 @@ struct Shard::Parts {
   void on_receive(const uring::Completion& completion);
   bool append_news();
   [[nodiscard]] bool may_append(std::size_t frame_bytes) const;
-  void append(const hub::EventRecord& record, std::span<const std::byte> topic,
-              std::span<const std::byte> frame);
+  /// False when it must wait for streams that are late.
+  [[nodiscard]] bool append(const hub::EventRecord& record, std::span<const std::byte> topic,
+                            std::span<const std::byte> frame);
   void drain(bool requested);
   void abort_everything();
   void tell_hub(bool released_room);
@@ -96,8 +97,9 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
 
   bool more = parts.handle_completions();
   parts.requests.take_replies();
-  const bool released_room = parts.append_news();
+  // Streams whose head goes out now join before the log may evict what they ask for.
   more |= parts.requests.flush_output();
+  const bool released_room = parts.append_news();
   parts.pump.slice();
   std::uint64_t next = parts.streams.tick();
   const auto sooner = [&next](std::uint64_t at) {
@@ -147,7 +149,7 @@ void Shard::Parts::handle(const uring::Completion& completion) {
       if (context.table[slot].phase == Phase::request) requests.on_writable(slot);
       break;
     case Operation::cancel:
-      lifecycle.on_cancel(slot, completion.result);
+      lifecycle.on_cancel(slot);
       break;
     case Operation::shutdown_write:
       lifecycle.on_shutdown(slot);
@@ -211,12 +213,12 @@ bool Shard::Parts::append_news() {
     if (bytes.empty()) break;
     hub::EventRecord record;
     std::memcpy(&record, bytes.data(), sizeof record);
-    if (!may_append(record.frame_bytes)) {
+    if (!may_append(record.frame_bytes) ||
+        !append(record, bytes.subspan(sizeof record, record.topic_bytes),
+                bytes.subspan(sizeof record + record.topic_bytes, record.frame_bytes))) {
       context.counters.append_waits.add();
       break;
     }
-    append(record, bytes.subspan(sizeof record, record.topic_bytes),
-           bytes.subspan(sizeof record + record.topic_bytes, record.frame_bytes));
     inbox.release(reader);
     any = true;
   }
@@ -231,10 +233,11 @@ bool Shard::Parts::append_news() {
   return any;
 }
 
-void Shard::Parts::append(const hub::EventRecord& record, std::span<const std::byte> topic_name,
+bool Shard::Parts::append(const hub::EventRecord& record, std::span<const std::byte> topic_name,
                           std::span<const std::byte> frame) {
   sse::BroadcastLog& log = *context.log;
   while (!log.has_room(frame.size())) {
+    if (pump.oldest_is_needed()) return false;
     const sse::TopicId evicted = log.entry(log.tail()).topic;
     Topic& topic = context.topics[evicted];
     topic.newest_evicted = log.tail();
@@ -252,6 +255,7 @@ void Shard::Parts::append(const hub::EventRecord& record, std::span<const std::b
   ++topic.log_events;
   pump.news(id);
   context.counters.events_appended.add();
+  return true;
 }
 
 void Shard::Parts::drain(bool requested) {

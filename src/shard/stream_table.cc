@@ -45,7 +45,7 @@ std::optional<uring::Slot> StreamTable::take() {
 
 void StreamTable::give_back(uring::Slot slot) {
   Stream& stream = (*this)[slot];
-  RC_ASSERT(stream.armed == 0 && stream.list == ListId::none);
+  RC_ASSERT(stream.quiet() && stream.list == ListId::none);
   const std::uint32_t generation = stream.generation + 1;
   stream = Stream{.generation = generation, .next = first_free_};
   first_free_ = uring::to_index(slot);

@@ -28,12 +28,13 @@ enum class Phase : std::uint8_t {
 
 /// What is outstanding in the kernel for a slot, one bit each. Sends are not here: none outlives a
 /// flush.
+/// Cancels are counted beside, since their completions do not say what they were for.
 enum class Armed : std::uint8_t {
-  receive = 1,
-  writable = 2,
-  shutdown = 4,
-  cancel_receive = 8,
-  cancel_writable = 16,
+  accept = 1,
+  receive = 2,
+  receive_cancelled = 4,  ///< the receive has been cancelled and has not ended yet
+  writable = 8,
+  shutdown = 16,
   close = 32,
 };
 
@@ -68,8 +69,9 @@ struct Stream {
   std::uint32_t previous = 0;
   std::uint32_t since_ms = 0;  ///< lingering, blocked, backoff: since when
   std::uint32_t batch = 0;     ///< the sender's batch that it was last in
-  std::uint32_t unused[4] =
-      {};  ///< user, address, expiry, bucket and TLS state will be handles here
+  std::uint8_t cancels = 0;    ///< outstanding ones
+  /// User, address, expiry, bucket and TLS state will be handles here.
+  std::uint8_t unused[15] = {};
 
   [[nodiscard]] bool is(Fact fact) const { return (facts & static_cast<std::uint8_t>(fact)) != 0; }
   void set(Fact fact) {
@@ -86,6 +88,9 @@ struct Stream {
   void clear(Armed what) {
     armed = static_cast<std::uint8_t>(armed & ~static_cast<std::uint8_t>(what));
   }
+
+  /// Nothing is outstanding in the kernel.
+  [[nodiscard]] bool quiet() const { return armed == 0 && cancels == 0; }
 
   [[nodiscard]] sse::Wire wire() const {
     return is(Fact::plain_wire) ? sse::Wire::plain : sse::Wire::chunked;

@@ -54,12 +54,14 @@ bool Streams::reserve() {
 void Streams::begin(uring::Slot slot, const Position& position, sse::Wire wire, std::string& out) {
   const sse::BroadcastLog& log = *context_.log;
   const StreamOptions& options = context_.options.stream;
-  sse::Resume resume{.cursor = options.replay_on_connect ? log.tail() : log.head()};
+  const sse::Ordinal oldest = std::max(log.tail(), pump_.join_floor());
+  sse::Resume resume{.cursor = options.replay_on_connect ? oldest : log.head()};
   std::optional<EventId> continues_from = log.before(resume.cursor);
   std::optional<EventId> requested;
   if (position.asked) {
     requested = parse_event_id(position.text);
-    resume = requested ? log.resume(*requested) : sse::Resume{.cursor = log.tail(), .gap = true};
+    resume = requested ? log.resume(*requested) : sse::Resume{.cursor = oldest, .gap = true};
+    if (resume.cursor < oldest) resume = {.cursor = oldest, .gap = *requested != EventId{}};
     continues_from = resume.gap ? std::nullopt : requested;
     context_.counters.streams_resumed.add();
   }
@@ -70,7 +72,8 @@ void Streams::begin(uring::Slot slot, const Position& position, sse::Wire wire, 
   if (resume.gap) {
     context_.counters.gaps.add();
     const auto newest = log.empty() ? std::nullopt : std::optional(log.newest());
-    const std::string data = gap_data(requested, log.oldest(), newest);
+    const auto oldest_id = oldest < log.head() ? std::optional(log.entry(oldest).id) : std::nullopt;
+    const std::string data = gap_data(requested, oldest_id, newest);
     append_event(out, wire, std::nullopt, {.event = options.names.gap, .data = data});
   }
 }
@@ -87,7 +90,7 @@ void Streams::open(uring::Slot slot, std::uint32_t topic_set, sse::Wire wire) {
   context_.counters.streams_open.add();
   context_.counters.streams_opened.add();
   join_topics(slot);
-  if (sender_.behind(stream)) pump_.make_ready(slot);
+  pump_.join(slot);
 }
 
 void Streams::join_topics(uring::Slot slot) {
