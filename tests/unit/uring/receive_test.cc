@@ -116,6 +116,26 @@ TEST_P(ReceiveTest, EveryBufferIsGivenBackWithTheNextCall) {
   }
 }
 
+TEST_P(ReceiveTest, EachBufferServesBeforeOneIsMissing) {
+  RingOptions options = small_options(GetParam());
+  options.receive_buffers = 4;
+  make_ring(options);
+  const Listener listener;
+  std::vector<Client> clients;
+  for (std::uint32_t i = 0; i != 5; ++i) {
+    clients.push_back(connect(listener, handle(i)));
+    ring_->receive(handle(i));
+  }
+  ring_->wait(std::chrono::nanoseconds(0));
+  for (const Client& client : clients) {
+    client.write("x");
+    ring_->wait(std::chrono::nanoseconds(0));  // nothing is taken, so nothing is given back
+    EXPECT_TRUE(flush().empty());
+  }
+  for (std::uint32_t i = 0; i != 4; ++i) EXPECT_EQ(await(Operation::receive, handle(i)).data, "x");
+  EXPECT_EQ(await(Operation::receive, handle(4)).result, -ENOBUFS);
+}
+
 TEST_P(ReceiveTest, EndAndErrorsHoldNoBuffer) {
   RingOptions options = small_options(GetParam());
   options.receive_buffers = 2;
