@@ -42,22 +42,56 @@ std::int64_t bytes_allocated() {
 
 }  // namespace ringcast::test
 
-// The other forms of the standard library call these.
+// Each form, though the standard library's other forms would call the first: those of a sanitizer's
+// runtime do not, and it then reports memory of the one kind given back to the other.
+using ringcast::test::allocate;
+using ringcast::test::release;
+
 void* operator new(std::size_t bytes) {
-  return ringcast::test::allocate(bytes, 1);
+  return allocate(bytes, 1);
+}
+void* operator new[](std::size_t bytes) {
+  return allocate(bytes, 1);
+}
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  return allocate(bytes, 1);
+}
+void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
+  return allocate(bytes, 1);
 }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return ringcast::test::allocate(bytes, static_cast<std::size_t>(alignment));
+  return allocate(bytes, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t bytes, std::align_val_t alignment) {
+  return allocate(bytes, static_cast<std::size_t>(alignment));
 }
 void operator delete(void* memory) noexcept {
-  ringcast::test::release(memory);
+  release(memory);
+}
+void operator delete[](void* memory) noexcept {
+  release(memory);
 }
 void operator delete(void* memory, std::size_t) noexcept {
-  ringcast::test::release(memory);
+  release(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+  release(memory);
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept {
+  release(memory);
+}
+void operator delete[](void* memory, const std::nothrow_t&) noexcept {
+  release(memory);
 }
 void operator delete(void* memory, std::align_val_t) noexcept {
-  ringcast::test::release(memory);
+  release(memory);
+}
+void operator delete[](void* memory, std::align_val_t) noexcept {
+  release(memory);
 }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  ringcast::test::release(memory);
+  release(memory);
+}
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+  release(memory);
 }
