@@ -33,7 +33,6 @@ using ErrorCode = boost::system::error_code;
 constexpr std::chrono::milliseconds kAcceptPause{100};
 // What a client still sends is taken and thrown away, or the kernel would reset the connection and
 // the client could lose the answer.
-constexpr std::chrono::milliseconds kLingerTimeout{1'000};
 constexpr std::size_t kLingerBytesMax = 65'536;
 
 struct Answer {
@@ -162,7 +161,7 @@ class AdminServer::Impl::Connection : public std::enable_shared_from_this<Connec
   void end() {
     ErrorCode ignored;  // a peer that is gone already is what we want
     stream_.socket().shutdown(Tcp::socket::shutdown_send, ignored);
-    stream_.expires_after(kLingerTimeout);
+    stream_.expires_after(server_.options_.linger_timeout);
     discard();
   }
 

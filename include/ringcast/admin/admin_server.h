@@ -20,6 +20,7 @@ struct AdminOptions {
   std::size_t header_bytes_max = 4096;
   std::chrono::milliseconds request_timeout{5'000};  ///< for a whole request head
   std::chrono::milliseconds answer_timeout{5'000};   ///< for the whole answer to be taken
+  std::chrono::milliseconds linger_timeout{1'000};   ///< for the client to close after the answer
 };
 
 /// Why the process should get no traffic now, or an empty text when it should. Called on the admin

@@ -146,6 +146,28 @@ TEST_F(AdminServerTest, TheAnswerToARequestWithABodyArrivesWhole) {
   EXPECT_EQ(to_response(client.read_to_end()).status, 405);
 }
 
+TEST_F(AdminServerTest, WhatArrivesAfterTheAnswerDoesNotResetTheConnection) {
+  AdminOptions patient = options();
+  patient.linger_timeout = 10s;
+  const auto server = start(patient);
+  const TestClient client(server->port());
+  client.send("POST /metrics HTTP/1.1\r\nContent-Length: 2000\r\n\r\n");
+  EXPECT_EQ(to_response(client.read_to_end()).status, 405);
+  client.send(std::string(1'000, 'x'));  // a closed socket would answer this with a reset
+  client.send(std::string(1'000, 'x'));  // and this would fail
+}
+
+TEST_F(AdminServerTest, AClientThatNeverClosesIsCutAfterItsAnswer) {
+  AdminOptions narrow = options();
+  narrow.connections_max = 1;
+  narrow.linger_timeout = 20ms;
+  const auto server = start(narrow);
+  const TestClient stays(server->port());
+  stays.send("GET /healthz HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(to_response(stays.read_to_end()).status, 200);
+  EXPECT_EQ(request(server->port(), "GET", "/healthz").status, 200);
+}
+
 TEST_F(AdminServerTest, AHeadThatIsTooLargeIsRefused) {
   const auto server = start();
   const TestClient client(server->port());

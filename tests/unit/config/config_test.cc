@@ -242,6 +242,7 @@ TEST(Config, UnknownKeysAreRefusedWithTheOneThatWasMeant) {
             "f:3:1: unknown key server.shard; did you mean server.shards?");
   EXPECT_EQ(errors("server.shrads = 1"),
             "f:1:8: unknown key server.shrads; did you mean server.shards?");
+  EXPECT_EQ(errors("server.pni = 1"), "f:1:8: unknown key server.pni; did you mean server.pin?");
   EXPECT_EQ(errors("[sever]"), "f:1:2: unknown section [sever]; did you mean [server]?");
   EXPECT_EQ(errors("[stream.event_name]"),
             "f:1:9: unknown section [stream.event_name]; did you mean [stream.event_names]?");
