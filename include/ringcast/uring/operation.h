@@ -9,7 +9,9 @@ namespace ringcast::uring {
 /// The place of a connection in a ring's table, whatever the kernel calls it: the index of a direct
 /// descriptor, or our own number for an ordinary one.
 enum class Slot : std::uint32_t {};
-inline constexpr std::uint32_t to_index(Slot slot) { return static_cast<std::uint32_t>(slot); }
+inline constexpr std::uint32_t to_index(Slot slot) {
+  return static_cast<std::uint32_t>(slot);
+}
 
 /// A slot, and which of the connections that lived in it one after the other is meant.
 struct Handle {
@@ -21,11 +23,11 @@ struct Handle {
 
 /// What a completion answers.
 enum class Operation : std::uint8_t {
-  none,            ///< nobody waits for it
-  accept,          ///< result 0, or -errno; the peer's address was written
-  receive,         ///< multishot: bytes > 0 with data, 0 at the peer's end, -errno; `more` while armed
-  writable,        ///< the socket takes bytes again (or failed: the next send tells)
-  cancel,          ///< 0 found, -ENOENT not found, -EALREADY running
+  none,      ///< nobody waits for it
+  accept,    ///< result 0, or -errno; the peer's address was written
+  receive,   ///< multishot: bytes > 0 with data, 0 at the peer's end, -errno; `more` while armed
+  writable,  ///< the socket takes bytes again (or failed: the next send tells)
+  cancel,    ///< 0 found, -ENOENT not found, -EALREADY running
   shutdown_write,  ///< our direction is ended
   close,           ///< the slot is the kernel's no more
   wake,            ///< another thread rang
