@@ -26,6 +26,7 @@ import tempfile
 import time
 
 SLOTS_OF_A_SHARD = 19_500  # a ring's table is bounded by RLIMIT_NOFILE, 20,000 on many machines
+SETTLE_SECONDS = 3
 SPREAD_ROOM = 1.15         # SO_REUSEPORT spreads by hash, never evenly
 
 FIGURES = {
@@ -107,6 +108,8 @@ def running_server(name, options, folder):
         yield server.pid, port
     finally:
         server.terminate()
+        # The kernel frees sockets after their process has ended; the next run measures what it holds.
+        time.sleep(SETTLE_SECONDS)
         try:
             server.wait(timeout=60)
         except subprocess.TimeoutExpired:

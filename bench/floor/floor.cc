@@ -45,7 +45,7 @@ namespace {
 
 constexpr unsigned kBatch = 128;
 constexpr std::uint32_t kRetryMs = 3000;
-constexpr std::size_t kRequestBytesMax = 256 * 1024;
+constexpr std::size_t kRequestBytesMax = std::size_t{256} * 1024;
 
 std::atomic<bool> stopping{false};
 
@@ -58,8 +58,8 @@ struct Options {
 /// Also for errors at start: this is a tool for a developer's terminal.
 int checked(int status, const char* what) {
   if (status >= 0) return status;
-  std::fprintf(stderr, "floor: %s: %s\n", what, std::strerror(status == -1 ? errno : -status));
-  std::exit(2);
+  std::fprintf(stderr, "floor: %s: %s\n", what, strerrordesc_np(status == -1 ? errno : -status));
+  _exit(2);
 }
 
 /// One ring and the streams in its table.

@@ -50,18 +50,18 @@ std::uint16_t status_of(std::string_view head) {
   return status;
 }
 
+Phase phase_after_head(std::uint16_t status, std::string_view head) {
+  if (status == 0) return Phase::malformed;
+  if (status != 200) return Phase::refused;
+  if (!contains_name(header_value(head, "Content-Type"), "text/event-stream"))
+    return Phase::malformed;
+  const bool chunked = same_name(header_value(head, "Transfer-Encoding"), "chunked");
+  return chunked ? Phase::chunk_size : Phase::until_close;
+}
+
 void apply_head(ParserState& state, std::string_view head) {
   state.status = status_of(head);
-  if (state.status == 0) {
-    state.phase = Phase::malformed;
-  } else if (state.status != 200) {
-    state.phase = Phase::refused;
-  } else if (!contains_name(header_value(head, "Content-Type"), "text/event-stream")) {
-    state.phase = Phase::malformed;
-  } else {
-    const bool chunked = same_name(header_value(head, "Transfer-Encoding"), "chunked");
-    state.phase = chunked ? Phase::chunk_size : Phase::until_close;
-  }
+  state.phase = phase_after_head(state.status, head);
 }
 
 int hex_value(char c) {

@@ -98,6 +98,11 @@ int main(int argc, char** argv) {
   app.add_option("--header", plan.headers, "`Name: value`, for every request; may be repeated");
   app.add_option("--source", plan.sources,
                  "Address to connect from; may be repeated. Towards 127.0.0.0/8 found by itself");
+  app.add_option("--gather", plan.gather_us,
+                 "Microseconds that a reader rests after it has read something, so that not every "
+                 "delivery wakes it; as much is added to latency at most")
+      ->capture_default_str()
+      ->check(CLI::Range(0U, 100'000U));
   app.add_option("--threads", plan.threads, "That read")
       ->capture_default_str()
       ->check(CLI::Range(1U, 64U));

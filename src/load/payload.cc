@@ -8,28 +8,30 @@ namespace {
 
 constexpr std::string_view kDigits = "0123456789abcdef";
 
-constexpr std::array<std::int8_t, 256> make_values() {
-  std::array<std::int8_t, 256> values{};
-  for (auto& value : values) value = -1;
+constexpr std::uint8_t kNoDigit = 0x80;
+
+constexpr std::array<std::uint8_t, 256> make_values() {
+  std::array<std::uint8_t, 256> values{};
+  for (auto& value : values) value = kNoDigit;
   for (std::size_t digit = 0; digit < kDigits.size(); ++digit) {
-    values[static_cast<unsigned char>(kDigits[digit])] = static_cast<std::int8_t>(digit);
+    values[static_cast<unsigned char>(kDigits[digit])] = static_cast<std::uint8_t>(digit);
   }
   return values;
 }
 
-constexpr std::array<std::int8_t, 256> kValues = make_values();
+constexpr std::array<std::uint8_t, 256> kValues = make_values();
 
 void put(std::string& out, std::uint64_t value, unsigned digits) {
   while (digits-- > 0) out += kDigits[(value >> (4 * digits)) & 15];
 }
 
-/// Reads `digits` digits; `bad` gets its sign bit when one is none.
-std::uint64_t take(const char*& at, unsigned digits, int& bad) {
+/// Reads `digits` digits; `bad` gets kNoDigit when one is none.
+std::uint64_t take(const char*& at, unsigned digits, unsigned& bad) {
   std::uint64_t value = 0;
   while (digits-- > 0) {
-    const int digit = kValues[static_cast<unsigned char>(*at++)];
+    const unsigned digit = kValues[static_cast<unsigned char>(*at++)];
     bad |= digit;
-    value = value << 4 | static_cast<std::uint64_t>(digit & 15);
+    value = value << 4 | (digit & 15);
   }
   return value;
 }
@@ -53,13 +55,13 @@ std::string encode_data(const Stamp& stamp, std::size_t frame_bytes) {
 std::optional<Stamp> decode_data(std::string_view data) {
   if (data.size() < kStampBytes || data.front() != '@') return std::nullopt;
   const char* at = data.data() + 1;
-  int bad = 0;
+  unsigned bad = 0;
   Stamp stamp;
   stamp.run = static_cast<std::uint16_t>(take(at, 4, bad));
   stamp.lane = static_cast<std::uint16_t>(take(at, 4, bad));
   stamp.sequence = static_cast<std::uint32_t>(take(at, 8, bad));
   stamp.sent_ns = take(at, 16, bad);
-  if (bad < 0) return std::nullopt;
+  if ((bad & kNoDigit) != 0) return std::nullopt;
   return stamp;
 }
 

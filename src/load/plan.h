@@ -28,6 +28,7 @@ struct Plan {
   std::uint32_t frame_bytes = 0;  ///< see encode_data
   double rate = 0;                ///< events a second; 0 = each lane as fast as it is answered
   std::uint16_t run = 0;          ///< Stamp::run
+  std::uint32_t gather_us = 0;    ///< a reader rests this long after it has read something
   bool reconnect = false;
 
   [[nodiscard]] std::uint32_t topic_count() const { return topics == 0 ? 1 : topics; }
