@@ -40,7 +40,6 @@ void Lifecycle::arm_accepts(std::size_t connections_free) {
     ++accepts_armed_;
     context_.ring.accept(listeners_[accept.listener], accept.handle, accept.peer);
   }
-  context_.counters.slots_used.set(context_.table.in_use());
 }
 
 void Lifecycle::stop_accepting() {
@@ -72,7 +71,7 @@ std::optional<uring::Slot> Lifecycle::on_accept(const uring::Completion& complet
       default:
         // -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM: out of something that only time gives back. Others
         // (-EINVAL of a closed listener) would spin.
-        accept_retry_at_ns_ = context_.now.mono_ns + kAcceptRetryNs;
+        if (accepting_) accept_retry_at_ns_ = context_.now.mono_ns + kAcceptRetryNs;
     }
     return std::nullopt;
   }
@@ -189,7 +188,6 @@ void Lifecycle::on_close(uring::Slot slot) {
   stream.clear(Armed::close);
   context_.table.give_back(slot);
   context_.counters.connections_open.sub();
-  context_.counters.slots_used.set(context_.table.in_use());
 }
 
 }  // namespace ringcast::shard

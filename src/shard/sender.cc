@@ -133,7 +133,6 @@ void Sender::flush() {
     } else {
       for (const uring::SendFailure& failure : failures) settle(entries_[failure.place]);
     }
-    context_.counters.tail_bytes.set(context_.tails.bytes_used());
   }
   count_ = bytes_ = spans_used_ = words_used_ = 0;
   any_special_ = false;

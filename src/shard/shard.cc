@@ -53,7 +53,8 @@ struct Shard::Parts {
   /// False when it must wait for streams that are late.
   [[nodiscard]] bool append(const hub::EventRecord& record, std::span<const std::byte> topic,
                             std::span<const std::byte> frame);
-  void drain(bool requested);
+  /// Returns the time of the next call, or 0.
+  [[nodiscard]] std::uint64_t drain(bool requested);
   void abort_everything();
   void tell_hub(bool released_room);
   [[nodiscard]] bool inbox_waits() const {
@@ -107,11 +108,13 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   };
   sooner(parts.requests.expire_deadlines());
   sooner(parts.lifecycle.expire_lingering());
-  parts.drain(drain_requested_.load(std::memory_order_acquire));
+  sooner(parts.drain(drain_requested_.load(std::memory_order_acquire)));
   parts.lifecycle.arm_accepts(parts.requests.connections_free());
   sooner(parts.lifecycle.next_accept_try_ns());
   more |= parts.requests.flush_output();  // what deadlines and replies led to
   parts.tell_hub(released_room);
+  context.counters.slots_used.set(context.table.in_use());
+  context.counters.tail_bytes.set(context.tails.bytes_used());
 
   if (more || parts.pump.pending()) return std::chrono::nanoseconds(0);
   // Ring the bell first, look again after: see Doorbell.
@@ -258,14 +261,16 @@ bool Shard::Parts::append(const hub::EventRecord& record, std::span<const std::b
   return true;
 }
 
-void Shard::Parts::drain(bool requested) {
-  if (!requested) return;
+std::uint64_t Shard::Parts::drain(bool requested) {
+  if (!requested) return 0;
   if (!streams.draining()) {
     lifecycle.stop_accepting();
     streams.begin_drain();
     requests.begin_drain();
   }
-  if (streams.drain_overdue()) abort_everything();
+  if (context.now.mono_ns < streams.drain_deadline_ns()) return streams.drain_deadline_ns();
+  abort_everything();
+  return 0;
 }
 
 void Shard::Parts::abort_everything() {

@@ -223,7 +223,7 @@ std::uint64_t Streams::tick_heartbeats() {
     next_sweep_ns_ += interval_ns;
   }
   // Do not run after lost time: heartbeats come late rather than in a burst.
-  next_sweep_ns_ = std::max(next_sweep_ns_, now + interval_ns / 2);
+  if (next_sweep_ns_ <= now) next_sweep_ns_ = now + interval_ns;
   return next_sweep_ns_;
 }
 
@@ -272,9 +272,8 @@ void Streams::begin_drain() {
   drain_streams_ = static_cast<std::uint32_t>(context_.counters.streams_open.get());
 }
 
-bool Streams::drain_overdue() const {
-  return draining() &&
-         context_.now.mono_ns >= drain_began_ns_ + context_.options.drain_ms * kNsPerMs;
+std::uint64_t Streams::drain_deadline_ns() const {
+  return drain_began_ns_ + context_.options.drain_ms * kNsPerMs;
 }
 
 std::uint32_t Streams::next_drain_retry_ms() {

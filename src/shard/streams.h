@@ -50,8 +50,8 @@ class Streams : public Pump::SlowStreams {
   /// Ends all streams at a steady pace until `drain_ms` from now.
   void begin_drain();
   [[nodiscard]] bool draining() const { return drain_began_ns_ != 0; }
-  /// The pace is over: what is left is to be aborted.
-  [[nodiscard]] bool drain_overdue() const;
+  /// What is left then is to be aborted, whatever it is.
+  [[nodiscard]] std::uint64_t drain_deadline_ns() const;
 
  private:
   enum class Reason { drain, slow };
