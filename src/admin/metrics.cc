@@ -65,8 +65,6 @@ constexpr std::array kShardMetrics = std::to_array<Metric<Shard>>({
      "Streams ended because the client fell behind the kept history.", &Shard::streams_ended_slow},
     {"ringcast_streams_ended_drain_total", kCounter, kOne,
      "Streams ended because the server stops.", &Shard::streams_ended_drain},
-    {"ringcast_streams_ended_error_total", kCounter, kOne,
-     "Streams ended by an error of their connection.", &Shard::streams_ended_error},
     {"ringcast_streams_blocked", kGauge, kOne, "Streams whose socket takes nothing now.",
      &Shard::streams_blocked},
     {"ringcast_gaps_total", kCounter, kOne, "Gap events sent.", &Shard::gaps},

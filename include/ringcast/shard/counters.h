@@ -22,7 +22,6 @@ struct alignas(64) Counters {
   Counter streams_ended_by_peer;
   Counter streams_ended_slow;
   Counter streams_ended_drain;
-  Counter streams_ended_error;
   Counter streams_blocked;  ///< gauge
   Counter gaps;
   Counter heartbeats;

@@ -13,8 +13,8 @@
 
 namespace ringcast::sse {
 
-/// The number of an event in this log, counted from 0 and never reused. A cursor is the ordinal of the
-/// next event to look at.
+/// The number of an event in this log, counted from 0 and never reused. A cursor is the ordinal of
+/// the next event to look at.
 using Ordinal = std::uint64_t;
 inline constexpr Ordinal kNoOrdinal = ~Ordinal{0};
 
@@ -24,19 +24,19 @@ inline constexpr TopicId kPublicTopic{0};  ///< events without a topic; every st
 
 struct LogEntry {
   EventId id;
-  std::uint64_t position;            ///< of the first byte of the frame, ever growing
-  std::uint32_t bytes;               ///< of the frame
+  std::uint64_t position;  ///< of the first byte of the frame, ever growing
+  std::uint32_t bytes;     ///< of the frame
   TopicId topic;
-  std::uint32_t previous_distance;   ///< ordinals back to the previous event of the topic; 0 = none
+  std::uint32_t previous_distance;  ///< ordinals back to the previous event of the topic; 0 = none
   std::uint8_t chunk_head_bytes;
-  std::uint8_t unused[3];            ///< room for priority and key
+  std::uint8_t unused[3];  ///< room for priority and key
 };
 static_assert(sizeof(LogEntry) == 40, "one entry for each kept event in each shard");
 
 struct LogOptions {
   std::size_t bytes = std::size_t{16} << 20;  ///< of frames, kept at most
   std::size_t events = 65536;                 ///< kept at most
-  EventId floor{};                            ///< before the first event; a cursor here misses nothing
+  EventId floor{};  ///< before the first event; a cursor here misses nothing
 };
 
 /// Where a stream that names the last event it has seen goes on.
@@ -55,8 +55,8 @@ struct Resume {
 ///    bytes   ..[ frame ][ frame ][ frame ]...[ frame )...........
 ///
 /// Single-threaded, nothing blocks, nothing is allocated after `create`.
-/// Invariants: ids and positions grow with ordinals; tail <= head; kept bytes and events stay within
-/// the options; bytes of an ordinal below `tail` may be overwritten by the next append.
+/// Invariants: ids and positions grow with ordinals; tail <= head; kept bytes and events stay
+/// within the options; bytes of an ordinal below `tail` may be overwritten by the next append.
 class BroadcastLog {
  public:
   [[nodiscard]] static Result<std::unique_ptr<BroadcastLog>> create(const LogOptions& options);
@@ -66,7 +66,9 @@ class BroadcastLog {
   [[nodiscard]] bool empty() const { return tail_ == head_; }
 
   /// `tail() <= ordinal < head()`.
-  [[nodiscard]] const LogEntry& entry(Ordinal ordinal) const { return entries_[ordinal & entries_mask_]; }
+  [[nodiscard]] const LogEntry& entry(Ordinal ordinal) const {
+    return entries_[ordinal & entries_mask_];
+  }
   [[nodiscard]] std::span<const std::byte> bytes(const LogEntry& entry, Wire wire) const {
     return on_wire({buffer_.at(entry.position), entry.bytes}, entry.chunk_head_bytes, wire);
   }
@@ -85,7 +87,8 @@ class BroadcastLog {
                  std::uint8_t chunk_head_bytes, Ordinal previous);
 
   /// Binary search. Rules: 0-0 asks for everything that is kept; the floor and every kept ID are
-  /// exact; everything else is a gap and goes on with the kept events that are newer than `requested`.
+  /// exact; everything else is a gap and goes on with the kept events that are newer than
+  /// `requested`.
   [[nodiscard]] Resume resume(EventId requested) const;
 
   /// The newest position: the ID of the last event, or the floor.

@@ -10,8 +10,8 @@
 
 namespace ringcast::sse {
 
-/// How the bytes of a frame reach a stream. The log holds the chunked form; the plain form is a part
-/// of it, so that one copy serves both.
+/// How the bytes of a frame reach a stream. The log holds the chunked form; the plain form is a
+/// part of it, so that one copy serves both.
 enum class Wire : std::uint8_t {
   chunked,  ///< HTTP/1.1, RFC 9112 section 7.1
   plain,    ///< HTTP/1.0: the same without chunk head and tail
@@ -32,17 +32,18 @@ inline constexpr std::size_t kChunkHeadMax = 10;  ///< eight hexadecimal digits,
 /// A frame:  `<hex size>\r\n` `id: …\n` `event: …\n` `retry: …\n` `data: …\n`… `\n` `\r\n`
 ///           |-- chunk head --|------------- what the client parses ---------|-- tail --|
 struct FrameSize {
-  std::uint32_t bytes = 0;            ///< of the whole frame, chunk head and tail included
+  std::uint32_t bytes = 0;  ///< of the whole frame, chunk head and tail included
   std::uint8_t chunk_head_bytes = 0;
 };
 
 /// The exact size that `encode_frame` will write. One pass over `data`.
 [[nodiscard]] FrameSize frame_size(std::optional<EventId> id, const EventFields& fields);
 
-/// Writes the frame to the front of `out`, which has at least `frame_size` bytes. Each line end of the
-/// data becomes a new `data:` line, so the client sees LF and no field can be injected; a space after
-/// each colon keeps leading spaces. WHATWG HTML, section 9.2.
-FrameSize encode_frame(std::optional<EventId> id, const EventFields& fields, std::span<std::byte> out);
+/// Writes the frame to the front of `out`, which has at least `frame_size` bytes. Each line end of
+/// the data becomes a new `data:` line, so the client sees LF and no field can be injected; a space
+/// after each colon keeps leading spaces. WHATWG HTML, section 9.2.
+FrameSize encode_frame(std::optional<EventId> id, const EventFields& fields,
+                       std::span<std::byte> out);
 
 /// The part of a frame that goes out on `wire`.
 [[nodiscard]] inline std::span<const std::byte> on_wire(std::span<const std::byte> frame,
