@@ -71,7 +71,11 @@ describeInEachMode('browser', (descriptors) => {
     const page = await livePage();
     const id = await server.publish({ event: 'install', data: 'first of the page' });
     await waitForEvent(page, 'first of the page');
-    assert.equal((await page.textContent(by('cursor'))).trim(), id);
+    await page.waitForFunction(
+      ([selector, wanted]) => document.querySelector(selector).textContent.trim() === wanted,
+      [by('cursor'), id],
+      { timeout: 5000 },
+    );
     await server.publish({ data: '<b id=injected>& not markup' });
     await waitForEvent(page, '<b id=injected>& not markup');
     assert.equal(await page.locator('#injected').count(), 0, 'data of an event became markup');

@@ -100,6 +100,8 @@ describeInEachMode('drain', (descriptors) => {
       assert.equal(server.status, undefined, 'still draining');
       server.signal(signal);
       await until(() => server.status, 'the process ends', 2000);
+      // What a shell makes of a process that a signal ended: the drain was not finished.
+      assert.deepEqual(server.status, { code: signal === 'SIGTERM' ? 143 : 130, signal: null });
       streams.forEach((stream) => stream.connection.close());
     });
   }

@@ -10,7 +10,7 @@ import { CuttingProxy } from './proxy.mjs';
 describeInEachMode('eventsource', (descriptors) => {
   const shared = sharedServer({
     descriptors,
-    config: { stream: { retry_ms: 100 }, history: { events: 512, bytes: '1MiB' } },
+    config: { stream: { retry_ms: 100 }, history: { events: 512, bytes: '2MiB' } },
   });
   let proxy;
   const open = [];

@@ -123,11 +123,10 @@ export class Server {
     });
 
     try {
-      await until(() => server.findAddresses() || server.status, 'the server says where it listens', 10_000);
-      assert.ok(!server.status, `the server ended at once: ${JSON.stringify(server.status)}`);
+      await until(() => server.findAddresses() || server.status, () => `the server says where it listens ${server.output}`, 10_000);
+      assert.ok(!server.status, `the server ended at once: ${JSON.stringify(server.status)} ${server.output}`);
     } catch (error) {
       server.child.kill('SIGKILL');
-      error.message += `\n${server.output}`;
       throw error;
     }
     return server;
@@ -143,12 +142,13 @@ export class Server {
   }
 
   signal(name) {
+    this.signalled = true;
     this.child.kill(name);
   }
 
-  /** Ends the server the way an operator does and checks that it left cleanly. */
+  /** Ends the server the way an operator does (unless that was done) and checks that it left cleanly. */
   async stop() {
-    if (!this.status) this.signal('SIGTERM');
+    if (!this.signalled) this.signal('SIGTERM'); // a second one would cut the drain short
     const late = sleep(15_000 * patience).then(() => 'late');
     const status = await Promise.race([this.exited, late]);
     if (status === 'late') this.child.kill('SIGKILL');

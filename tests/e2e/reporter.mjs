@@ -1,10 +1,10 @@
 // One line for each test on the terminal, and one in the file RINGCAST_RESULTS:
-// "pass|fail|skip", suite, case, reason, with tabs between. Suites themselves are not counted.
+// "pass|fail|skip", suite, case, reason, with tabs between. RINGCAST_SUITE names the suite. Node's own
+// suites (`describe`) are not counted.
 import fs from 'node:fs';
-import path from 'node:path';
 
 const results = process.env.RINGCAST_RESULTS;
-const prefix = process.env.RINGCAST_SUITE_PREFIX ?? '';
+const suite = process.env.RINGCAST_SUITE ?? 'e2e';
 const clean = (text) => String(text ?? '').replace(/\s+/g, ' ').trim();
 
 function cause(error) {
@@ -29,7 +29,6 @@ export default async function* report(source) {
     // A suite and a file pass and fail with their tests; what fails in a suite's own hooks counts.
     if ((isSuite || isFile) && (type === 'test:pass' || error?.failureType === 'subtestsFailed')) continue;
 
-    const file = path.basename(data.file ?? data.name ?? '').replace(/\.test\.mjs$/, '');
     const name = clean([...names.slice(0, data.nesting), data.name].join(' › '));
     const skipped = data.skip !== undefined && data.skip !== false;
     // With a name pattern, node 18 and 20 report what does not fit as skipped.
@@ -38,8 +37,8 @@ export default async function* report(source) {
     const state = type === 'test:fail' ? 'fail' : skipped ? 'skip' : 'pass';
     const reason = state === 'fail' ? clean(cause(error)?.message ?? cause(error)).slice(0, 400) : skipped ? clean(data.skip) : '';
     const ms = Math.round(data.details?.duration_ms ?? 0);
-    yield `   ${{ pass: 'ok    ', fail: 'FAILED', skip: 'skip  ' }[state]} ${file}: ${name} (${ms} ms)\n`;
+    yield `   ${{ pass: 'ok    ', fail: 'FAILED', skip: 'skip  ' }[state]} ${suite}: ${name} (${ms} ms)\n`;
     if (state === 'fail') yield `${cause(error)?.stack ?? cause(error)}`.trim().replace(/^/gm, '          ') + '\n';
-    if (results) fs.appendFileSync(results, [state, prefix + file, name, reason].join('\t') + '\n');
+    if (results) fs.appendFileSync(results, [state, suite, name, reason].join('\t') + '\n');
   }
 }
