@@ -63,22 +63,21 @@ def floor_command(options, port, _folder):
 def ringcast_command(options, port, folder):
     shards = max(1, math.ceil(options.streams * SPREAD_ROOM / SLOTS_OF_A_SHARD))
     config = folder / "ringcast.toml"
-    config.write_text(
-        f"""[server]
+    common = f"""[server]
 listen = ["0.0.0.0:{port}"]
 admin_listen = ""
 shards = {shards}
-
-[auth]
-required = false
 
 [stream]
 heartbeat_seconds = 0
 
 [log]
-level = "warn"
+level = "warning"
 """
-    )
+    config.write_text(common + "\n[auth]\nrequired = false\n")
+    check = [options.build / "ringcast", "check", "--config", config]
+    if subprocess.run(check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+        config.write_text(common)  # a build without authentication; `serve` reports what else is wrong
     return [options.build / "ringcast", "serve", "--config", config]
 
 
