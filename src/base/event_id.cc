@@ -27,10 +27,10 @@ std::optional<EventId> parse_event_id(std::string_view text) {
 }
 
 std::size_t format_event_id(EventId id, std::array<char, kEventIdTextMax>& out) {
-  char* const end = out.data() + out.size();
-  char* at = std::to_chars(out.data(), end, id.ms).ptr;
+  constexpr std::size_t kDigitsMax = 20;  // of 2^64 - 1
+  char* at = std::to_chars(out.data(), out.data() + kDigitsMax, id.ms).ptr;
   *at++ = '-';
-  at = std::to_chars(at, end, id.sequence).ptr;
+  at = std::to_chars(at, at + kDigitsMax, id.sequence).ptr;
   return static_cast<std::size_t>(at - out.data());
 }
 

@@ -29,7 +29,7 @@ enum class AfterOutput : std::uint8_t { next_request, close, become_stream };
 ///
 ///   reading --request--> answering ----output out----> reading | lingering | stream
 ///      |                     ^
-///      '--POST /publish--> waiting (for the hub's reply)
+///      '------------> waiting (for the hub's reply, or for the log to reach a position)
 struct Connection {
   enum class State : std::uint8_t { reading, waiting, answering };
 

@@ -37,6 +37,8 @@ class Requests {
 
   /// Answers the publishers whose event has its ID.
   void take_replies();
+  /// Answers those who named a position that this shard's log had not reached yet.
+  void retry_waiting_for_log();
   /// Sends what is to be sent; what that leads to (the next pipelined request) too, within a bound.
   /// True when some is left for the next turn.
   [[nodiscard]] bool flush_output();
@@ -100,6 +102,7 @@ class Requests {
   http::DateCache date_;
   std::vector<uring::Handle> with_output_;
   std::vector<uring::Handle> sending_;
+  std::vector<uring::Handle> waiting_for_log_;
   std::string decoded_;
   std::string position_text_;  // what the subscription's position views
   std::size_t publishes_in_flight_ = 0;

@@ -127,14 +127,30 @@ Requests::Subscription Requests::read_subscription(const http::Request& request)
   return wanted;
 }
 
+void Requests::retry_waiting_for_log() {
+  std::vector<uring::Handle> waiting;
+  waiting.swap(waiting_for_log_);
+  for (const uring::Handle handle : waiting) {
+    if (!context_.table.current(handle) || context_.table[handle.slot].phase != Phase::request)
+      continue;
+    Connection& connection = connection_of(handle.slot);
+    handle_events(connection, connection.parser.request());
+  }
+}
+
 void Requests::handle_events(Connection& connection, const http::Request& request) {
   Subscription wanted = read_subscription(request);
   std::sort(wanted.topics.begin(), wanted.topics.end());
   wanted.topics.erase(std::unique(wanted.topics.begin(), wanted.topics.end()), wanted.topics.end());
-  if (!wanted.fault.empty() || draining_ || !streams_.reserve()) {
+  // Another shard was faster: the event is on its way to this one, and not an unknown position.
+  const bool ahead = wanted.fault.empty() && streams_.is_ahead_of_log(wanted.position);
+  if (ahead || !wanted.fault.empty() || draining_ || !streams_.reserve()) {
     for (const sse::TopicId topic : wanted.topics) context_.topics.release_unused(topic);
     if (!wanted.fault.empty()) {
       answer_error(connection, 400, wanted.fault);
+    } else if (ahead) {
+      connection.at.state = Connection::State::waiting;
+      waiting_for_log_.push_back(context_.table.handle(connection.at.slot));
     } else {
       refuse(connection, draining_ ? "the server is stopping" : "no room for more streams", true);
     }

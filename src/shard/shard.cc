@@ -101,6 +101,7 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   // Streams whose head goes out now join before the log may evict what they ask for.
   more |= parts.requests.flush_output();
   const bool released_room = parts.append_news();
+  parts.requests.retry_waiting_for_log();
   parts.pump.slice();
   std::uint64_t next = parts.streams.tick();
   const auto sooner = [&next](std::uint64_t at) {

@@ -51,6 +51,12 @@ bool Streams::reserve() {
   return true;
 }
 
+bool Streams::is_ahead_of_log(const Position& position) const {
+  if (!position.asked || context_.exchange.events().empty(context_.options.index)) return false;
+  const auto requested = parse_event_id(position.text);
+  return requested && *requested > context_.log->newest();
+}
+
 void Streams::begin(uring::Slot slot, const Position& position, sse::Wire wire, std::string& out) {
   const sse::BroadcastLog& log = *context_.log;
   const StreamOptions& options = context_.options.stream;

@@ -31,6 +31,8 @@ class Streams : public Pump::SlowStreams {
     std::string_view text{};  ///< at most 64 bytes, not trusted
   };
   void begin(uring::Slot slot, const Position& position, sse::Wire wire, std::string& out);
+  /// True when the position is newer than the log while news waits to be appended.
+  [[nodiscard]] bool is_ahead_of_log(const Position& position) const;
   /// The head is out: the slot is a stream from now on.
   void open(uring::Slot slot, std::uint32_t topic_set, sse::Wire wire);
 
