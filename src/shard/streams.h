@@ -23,13 +23,13 @@ class Streams : public Pump::SlowStreams {
   [[nodiscard]] bool reserve();
   /// The reserved one will not come.
   void unreserve() { --reserved_; }
+  /// The position that a client asks to continue from.
+  struct Position {
+    bool asked = false;       ///< false: a fresh stream
+    std::string_view text{};  ///< at most 64 bytes; may be anything
+  };
   /// Appends what a stream begins with, S1: `retry:` and a heartbeat with the position it continues
   /// from, and the `gap` if there is one. Sets the slot's cursor.
-  /// `requested`: nothing = fresh; an empty text = a position that cannot be read.
-  struct Position {
-    bool asked = false;
-    std::string_view text{};  ///< at most 64 bytes, not trusted
-  };
   void begin(uring::Slot slot, const Position& position, sse::Wire wire, std::string& out);
   /// True when the position is newer than the log while news waits to be appended.
   [[nodiscard]] bool is_ahead_of_log(const Position& position) const;
