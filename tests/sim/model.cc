@@ -263,11 +263,4 @@ std::optional<std::size_t> Model::first_for(TopicMask topics, std::size_t from,
   return std::nullopt;
 }
 
-bool Model::position_kept(EventId id, const Kept& kept) const {
-  if (id == EventId{}) return true;
-  if (id == before(kept.evicted)) return true;
-  const auto ordinal = find(id);
-  return ordinal && *ordinal >= kept.evicted && *ordinal < kept.appended;
-}
-
 }  // namespace ringcast::sim

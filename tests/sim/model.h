@@ -68,8 +68,6 @@ class Model {
   /// The first event in [from, to) that a stream with these topics must get.
   [[nodiscard]] std::optional<std::size_t> first_for(TopicMask topics, std::size_t from,
                                                      std::size_t to) const;
-  /// Whether a log that keeps `kept` knows the position `id` exactly.
-  [[nodiscard]] bool position_kept(EventId id, const Kept& kept) const;
 
  private:
   void make_data(Publication& publication, std::size_t room);

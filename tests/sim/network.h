@@ -89,6 +89,9 @@ class Connection {
   [[nodiscard]] bool ever_held_back() const { return ever_held_back_; }
   /// A send failed for no reason that the client gave.
   [[nodiscard]] bool send_failed() const { return send_failed_; }
+  /// The server ended its direction in order; if the client does not read to the end, that is its
+  /// doing.
+  [[nodiscard]] bool server_finished() const { return server_fin_; }
   [[nodiscard]] bool server_closed() const { return server_closed_; }
   /// Bytes of requests that the server has taken.
   [[nodiscard]] std::uint64_t bytes_taken() const { return bytes_taken_; }

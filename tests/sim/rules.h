@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <set>
 #include <string>
 
 #include "ringcast/shard/options.h"
@@ -30,6 +32,10 @@ struct Rules {
   Model& model;
   const Setup& setup;
   bool draining = false;
+  /// Each stream of a shard is told another.
+  std::map<std::size_t, std::set<std::uint64_t>> drain_retries;
+  /// What the run has met, for the summary: a simulation that meets nothing proves nothing.
+  std::map<std::string, std::uint64_t> met;
   /// Where the log of a shard stands now.
   std::function<Kept(std::size_t shard)> kept;
   /// Streams that a shard ended because its tails were full.

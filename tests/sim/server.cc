@@ -146,6 +146,8 @@ void Server::run_turn(Party& party) {
   for (std::size_t i = 0; i < shards_.size(); ++i) check_log(i);
 
   const std::uint64_t now_ns = world_.timeline.now();
+  world_.trace("party %td: waits %lld us", &party - parties_.data(),
+               timeout ? static_cast<long long>(timeout->count() / 1000) : -1);
   party.busy_until_ns = now_ns + world_.random.skewed(kTurnNsMax);
   if (world_.random.chance(world_.nasty.party_stalls)) {
     party.busy_until_ns += world_.random.skewed(world_.nasty.party_stall_ns);

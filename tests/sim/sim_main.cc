@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <string>
 
 #include <sys/wait.h>
@@ -24,17 +25,14 @@ int usage() {
   return 2;
 }
 
+// How often the runs in this process met what they are there for.
+std::map<std::string, std::uint64_t> met;
+
 int run_one(std::uint64_t seed, bool verbose) {
   ringcast::sim::announce_seed(seed);
   const ringcast::sim::Outcome outcome = ringcast::sim::run_seed(seed, verbose);
   if (outcome.failure.empty()) {
-    if (verbose) {
-      std::printf("seed %llu: %llu turns, %llu events, %llu deliveries\n",
-                  static_cast<unsigned long long>(seed),
-                  static_cast<unsigned long long>(outcome.turns),
-                  static_cast<unsigned long long>(outcome.events),
-                  static_cast<unsigned long long>(outcome.deliveries));
-    }
+    for (const auto& [what, count] : outcome.met) met[what] += count;
     return 0;
   }
   std::printf("seed %llu: %s\n  replay: %s\n", static_cast<unsigned long long>(seed),
@@ -86,14 +84,18 @@ int main(int argc, char** argv) {
   }
   if (count == 0) return usage();
 
+  const bool in_children = keep_going && count > 1;
   std::uint64_t failures = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
-    const int code = keep_going ? run_in_child(seed) : run_one(seed, verbose);
+    const int code = in_children ? run_in_child(seed) : run_one(seed, verbose);
     if (code == 0) continue;
     ++failures;
     if (!keep_going) return 1;
     if (code > 1)
       std::printf("seed %llu: died (%d)\n", static_cast<unsigned long long>(seed), code);
+  }
+  for (const auto& [what, times] : met) {
+    std::printf("%10llu %s\n", static_cast<unsigned long long>(times), what.c_str());
   }
   if (count > 1)
     std::printf("%llu of %llu seeds failed\n", static_cast<unsigned long long>(failures),

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -17,8 +16,8 @@ namespace ringcast::sim {
 namespace {
 
 constexpr std::uint64_t kSettleNs = 8 * kNsPerSecond;
-constexpr std::size_t kClientsMax = 24;
-constexpr std::size_t kPublishersMax = 6;
+constexpr std::size_t kClientsMax = 30;
+constexpr std::size_t kPublishersMax = 12;
 
 Nastiness draw_nastiness(Random& random) {
   if (random.chance(0.1)) return {};  // a kernel on its best behaviour
@@ -32,23 +31,24 @@ Nastiness draw_nastiness(Random& random) {
           .spurious_writable = 0.2 * level,
           .late = 0.1 * level,
           .late_ns = random.skewed(50 * kNsPerMs),
-          .party_stalls = 0.01 * level,
+          .party_stalls = 0.04 * level,
           .party_stall_ns = random.skewed(50 * kNsPerMs)};
 }
 
 Setup draw_setup(Random& random) {
   Setup setup;
   setup.shards = random.between(1, 3);
-  setup.actions = random.between(60, 240);
+  setup.actions = random.between(100, 400);
   setup.scarce_slots = random.chance(0.1);
   setup.late_high_water = random.chance(0.2);
   setup.unsteady_clock = random.chance(0.3);
-  setup.publishes_in_flight = random.between(2, 64);
+  setup.publishes_in_flight = random.skewed(64);
 
   shard::ShardOptions& options = setup.shard;
   options.slots = setup.scarce_slots ? static_cast<std::uint32_t>(random.between(10, 16))
                                      : static_cast<std::uint32_t>(random.between(80, 160));
-  options.drain_ms = static_cast<std::uint32_t>(random.between(100, 5'000));
+  options.streams_max = options.slots - 8;
+  options.drain_ms = static_cast<std::uint32_t>(random.between(500, 5'000));
   options.stream.heartbeat_ms =
       random.chance(0.1) ? 0 : static_cast<std::uint32_t>(200 + random.skewed(15'000));
   options.stream.retry_ms = static_cast<std::uint32_t>(random.between(1, 5'000));
@@ -88,6 +88,7 @@ class Simulation {
   void settle();
   void drain();
   void check_end();
+  [[nodiscard]] std::map<std::string, std::uint64_t> sum_up();
 
   World world_;
   Network network_;
@@ -186,7 +187,7 @@ void Simulation::reopen(StreamClient& client) {
 
 Publisher* Simulation::pick_publisher() {
   Random& random = world_.random;
-  if (publishers_.size() < kPublishersMax && (publishers_.empty() || random.chance(0.05))) {
+  if (publishers_.size() < kPublishersMax && (publishers_.empty() || random.chance(0.1))) {
     publishers_.emplace_back(rules_, network_, static_cast<std::uint32_t>(publishers_.size()));
   }
   Publisher& publisher = publishers_[random.below(publishers_.size())];
@@ -254,6 +255,7 @@ void Simulation::act() {
       } else {
         client->reset();
       }
+      if (random.chance(0.5)) reopen(*client);
     }
   } else if (what < 82) {
     if (StreamClient* const client = pick_client(false)) client->vanish();
@@ -345,13 +347,34 @@ Outcome Simulation::run() {
   if (!world_.failed()) settle();
   if (!world_.failed()) drain();
   if (!world_.failed()) check_end();
-  Outcome outcome{.failure = world_.failure(),
-                  .turns = server_.turns(),
-                  .events = server_.model().truth().size()};
+  return {.failure = world_.failure(), .met = sum_up()};
+}
+
+std::map<std::string, std::uint64_t> Simulation::sum_up() {
+  std::map<std::string, std::uint64_t> met = rules_.met;
+  met["turns"] = server_.turns();
+  met["events"] = server_.model().truth().size();
   for (std::size_t i = 0; i < setup_.shards; ++i) {
-    outcome.deliveries += server_.counters(i).deliveries.get();
+    const shard::Counters& counters = server_.counters(i);
+    met["connections"] += counters.connections_accepted.get();
+    met["accept errors"] += counters.accept_errors.get();
+    met["deliveries"] += counters.deliveries.get();
+    met["heartbeats"] += counters.heartbeats.get();
+    met["gaps"] += counters.gaps.get();
+    met["evictions"] += counters.events_evicted.get();
+    met["appends that waited"] += counters.append_waits.get();
+    met["short sends"] += counters.sends_short.get();
+    met["refused sends"] += counters.sends_refused.get();
+    met["streams"] += counters.streams_opened.get();
+    met["streams refused"] += counters.streams_refused.get();
+    met["streams ended by the peer"] += counters.streams_ended_by_peer.get();
+    met["streams ended as slow"] += counters.streams_ended_slow.get();
+    met["streams drained"] += counters.streams_ended_drain.get();
+    met["publishes accepted"] += counters.publishes_accepted.get();
+    met["publishes refused"] += counters.publishes_refused.get();
+    met["publishes turned away"] += counters.publishes_overloaded.get();
   }
-  return outcome;
+  return met;
 }
 
 }  // namespace

@@ -1,15 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace ringcast::sim {
 
 struct Outcome {
   std::string failure;  ///< empty: the run obeyed the law
-  std::uint64_t turns = 0;
-  std::uint64_t events = 0;
-  std::uint64_t deliveries = 0;
+  /// How often the run met what it is there for: events, gaps, short sends, ...
+  std::map<std::string, std::uint64_t> met;
 };
 
 /// Runs the whole server against simulated clients, kernel and time, all drawn from the seed. The

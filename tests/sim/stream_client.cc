@@ -78,7 +78,7 @@ void StreamClient::open(int listener, std::size_t shard, std::optional<std::stri
   position_ = std::move(position);
   reader_.emplace(*this);
   events_ = {};
-  message_ended_ = gap_must_follow_ = stalled_ = drained_well_ = false;
+  message_ended_ = gap_must_follow_ = false;
   events_seen_ = 0;
   closing_.reset();
   too_long_ = position_ && position_->size() > kPositionBytesMax;
@@ -99,7 +99,6 @@ void StreamClient::vanish() {
 }
 
 void StreamClient::stall(bool stalled) {
-  stalled_ = stalled;
   connection_->set_reading(!stalled);
 }
 
@@ -125,14 +124,18 @@ void StreamClient::on_end(bool clean) {
     if (clean && events_.in_the_middle()) fail("ended inside an event");
     if (!closing_ && !rules_.draining) {
       const bool skips = rules_.setup.shard.stream.slow_consumer == shard::SlowConsumer::skip;
-      if (!held_back) {
+      if (clean) {
+        fail("ended without a word");
+      } else if (connection_->server_finished()) {
+        world_.trace("client %u: did not read to the end in time", kind_.number);
+      } else if (!held_back) {
         fail("a healthy stream was ended");
       } else if (skips && !connection_->send_failed() && rules_.tails_full(shard_) == 0) {
         fail("a slow stream was ended, although it should skip");
       }
     }
     if (closing_ && reads_to_the_end && !clean) fail("was told of the end, but reset");
-    drained_well_ = closing_ && clean;
+    if (rules_.draining && !closing_ && reads_to_the_end) fail("was not told of the drain");
   }
   connection_->leave();
   connection_ = nullptr;
@@ -219,13 +222,13 @@ void StreamClient::on_event(const ReceivedEvent& event) {
 std::optional<bool> StreamClient::gap_expected() const {
   const auto id = parse_event_id(*position_);
   if (!id) return true;
-  const bool kept_before = model_.position_kept(*id, connection_->kept_at_request());
-  const bool kept_after = model_.position_kept(*id, connection_->kept_at_answer());
-  if (kept_before && kept_after) return false;
-  // Never an event's, already evicted, or still to come.
-  if (!model_.find(*id) && *id != model_.floor()) return true;
-  if (*id < model_.before(connection_->kept_at_request().evicted)) return true;
-  if (*id > model_.before(connection_->kept_at_answer().appended)) return true;
+  if (*id == EventId{}) return false;
+  const auto ordinal = model_.find(*id);
+  if (!ordinal && *id != model_.floor()) return true;
+  // A shard that has not come so far yet must wait, not take it for unknown.
+  const std::size_t from = ordinal ? *ordinal + 1 : 0;
+  if (from >= connection_->kept_at_answer().closed_to_newcomers()) return false;
+  if (from < connection_->kept_at_request().evicted) return true;
   return std::nullopt;
 }
 
@@ -241,6 +244,7 @@ void StreamClient::on_first_heartbeat(const ReceivedEvent& event) {
     if (!position_) fail("a fresh stream has no position");
     if (position_ && gap_expected() == false)
       fail("the position " + *position_ + " is kept, but was not found");
+    ++rules_.met["positions not kept"];
     gap_must_follow_ = true;
     return;
   }
@@ -253,11 +257,13 @@ void StreamClient::on_first_heartbeat(const ReceivedEvent& event) {
   if (position_) {
     if (gap_expected() == true)
       fail("no gap, although the position " + *position_ + " is not kept");
+    ++rules_.met["positions resumed"];
+    if (next_ > low.appended) ++rules_.met["positions ahead of their shard"];
     if (*id != parse_event_id(*position_))
       fail("resumed from " + *event.id + ", not from " + *position_);
     if (*id == EventId{}) {
       next_ = low.evicted;
-      certain_ = high.evicted;
+      certain_ = high.closed_to_newcomers();
     }
     return;
   }
@@ -265,7 +271,7 @@ void StreamClient::on_first_heartbeat(const ReceivedEvent& event) {
     fail("a fresh stream begins at the unknown " + *event.id);
   const bool replays = options.replay_on_connect;
   if (next_ < (replays ? low.evicted : low.appended) ||
-      next_ > (replays ? high.evicted : high.appended)) {
+      next_ > (replays ? high.closed_to_newcomers() : high.appended)) {
     fail("a fresh stream begins at " + *event.id + ", which is not the " +
          (replays ? "oldest" : "newest"));
   }
@@ -307,6 +313,7 @@ void StreamClient::on_gap(const ReceivedEvent& event, bool first) {
     fail("the gap of a slow stream says " + event.data);
     return;
   }
+  ++rules_.met["gaps of slow streams"];
   if (!model_.first_for(kind_.topics, next_, *from))
     fail("a gap that skips nothing: " + event.data);
   next_ = certain_ = *from;
@@ -323,15 +330,15 @@ void StreamClient::on_first_gap(std::optional<EventId> requested, std::optional<
   if (requested != parse_event_id(*position_))
     fail("the gap names another position than " + *position_);
   if (!oldest) {
-    if (newest || low.evicted != low.appended) fail("the gap says that nothing is kept");
+    if (high.closed_to_newcomers() < low.appended) fail("the gap says that nothing is kept");
     next_ = low.appended;
     certain_ = high.appended;
     return;
   }
   const auto from = model_.find(*oldest);
   const auto to = newest ? model_.find(*newest) : std::nullopt;
-  if (!from || !to || *from < low.evicted || *from > high.evicted || *to + 1 < low.appended ||
-      *to + 1 > high.appended) {
+  if (!from || !to || *from < low.evicted || *from > high.closed_to_newcomers() ||
+      *to + 1 < low.appended || *to + 1 > high.appended) {
     fail("the gap says that " + to_string(*oldest) + " to " +
          (newest ? to_string(*newest) : "nothing") + " are kept");
     return;
@@ -345,7 +352,11 @@ void StreamClient::on_closing(const ReceivedEvent& event) {
   closing_ = member(event.data, "reason");
   if (*closing_ == "drain") {
     if (!rules_.draining) fail("told of a drain that is not");
-    if (!event.retry) fail("closing without retry");
+    if (!event.retry) {
+      fail("closing without retry");
+    } else if (!rules_.drain_retries[shard_].insert(*event.retry).second) {
+      fail("told to retry at the same moment as another");
+    }
   } else if (*closing_ == "slow") {
     if (rules_.setup.shard.stream.slow_consumer != shard::SlowConsumer::disconnect) {
       fail("ended as slow, although it should skip");
@@ -397,6 +408,8 @@ void StreamClient::check_complete() {
     return;
   }
   if (state_ != State::streaming || closing_) return;
+  ++rules_.met[connection_->ever_held_back() ? "complete streams that were held back"
+                                             : "complete healthy streams"];
   if (events_seen_ == 0 || gap_must_follow_) {
     fail("the first words never came");
     return;

@@ -52,7 +52,7 @@ class StreamClient final : public ClientSide, public ResponseSink {
 
   /// It must have everything by now.
   void check_complete();
-  /// It must have been told that the server stops, and been ended properly.
+  /// The server is gone: so must its connection be.
   void check_ended();
   void check_heartbeats();
 
@@ -103,9 +103,7 @@ class StreamClient final : public ClientSide, public ResponseSink {
   std::size_t next_ = 0;
   std::size_t certain_ = 0;
   std::uint64_t last_heard_ns_ = 0;
-  bool stalled_ = false;
   bool too_long_ = false;  // of the position: 400 is right
-  bool drained_well_ = false;
 };
 
 }  // namespace ringcast::sim
