@@ -115,7 +115,8 @@ Result<void> FileHighWater::write(std::uint64_t ms) const {
 }
 
 Result<EmbeddedStore> EmbeddedStore::start(HighWater& high_water, Time now) {
-  const std::uint64_t start_ms = std::max(now.unix_ms, high_water.reserved_ms());
+  // The run before may have given IDs in the last millisecond that it was promised.
+  const std::uint64_t start_ms = std::max(now.unix_ms, high_water.reserved_ms() + 1);
   const std::uint64_t wanted_ms = start_ms + kReserveMs;
   high_water.request(wanted_ms);
   constexpr int kTries = 1000;
