@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Does the simulation find bugs? Plants known ones, one at a time, in a copy of the tree, and expects
+# each to be found within so many seeds. By hand, a few minutes:
+#
+#   tests/sim/plant_bugs.sh [SEEDS] [NAME…]
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/../.."
+
+seeds=${1:-1000}
+[ $# = 0 ] || shift
+only=" $* "
+
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
+  [ ! -e "$file" ] || printf '%s\0' "$file"
+done | tar --null --files-from=- --create --file=- | tar --extract --file=- --directory="$copy"
+build=$copy/build-plant
+meson setup "$build" "$copy" --buildtype=debugoptimized -Db_ndebug=false >"$copy/log" 2>&1 ||
+  { tail -n 20 "$copy/log"; exit 1; }
+compile() { ninja -C "$build" tests/sim/sim >"$copy/log" 2>&1 || { tail -n 20 "$copy/log"; return 1; }; }
+compile
+
+missed=0
+
+# plant NAME FILE SED-EXPRESSION
+plant() {
+  local name=$1 file=$copy/$2 expression=$3 found
+  [ "$only" = '  ' ] || [[ $only == *" $name "* ]] || return 0
+  cp "$file" "$copy/original"
+  sed -i -E "$expression" "$file"
+  if cmp -s "$file" "$copy/original"; then
+    printf '%-26s NOT PLANTED: the pattern matches nothing in %s\n' "$name" "$2"
+    missed=1
+    return 0
+  fi
+  compile
+  if found=$("$build/tests/sim/sim" --seeds "$seeds" 2>&1); then
+    printf '%-26s NOT FOUND in %s seeds\n' "$name" "$seeds"
+    missed=1
+  else
+    printf '%-26s %s\n' "$name" "$(grep -v -e replay: <<<"$found" | head -n 2 | tr '\n' ' ')"
+  fi
+  cp "$copy/original" "$file"
+  touch "$file"
+}
+
+# What each would do to people:
+# a resumed stream misses its first event
+plant cursor-off-by-one src/sse/broadcast_log.cc \
+  's/return \{first, before\(first\) != requested\};/return {first + (first < head_ ? 1 : 0), before(first) != requested};/'
+# a refused send loses an event
+plant refused-send-loses-event src/shard/sender.cc \
+  '0,/stream\.cursor = entry\.from;/s//stream.cursor = entry.from + 1;/'
+# the rest of a frame is lost after a short send
+plant rest-of-frame-lost src/shard/sender.cc \
+  's/rest = split\.rest;/rest = {};/'
+# a stream that was full once hears nothing any more (POLLOUT is not armed)
+plant blocked-stream-forgotten src/shard/sender.cc \
+  's/^  lifecycle_\.arm_writable\(slot\);/  (void)lifecycle_;/'
+# the same, only for one that was woken in vain
+plant backoff-forgotten src/shard/streams.cc \
+  's/^    lifecycle_\.arm_writable\(slot\);/    (void)lifecycle_;/'
+# the next connection in a slot gets the completions of the one before
+plant slot-reused-too-early src/shard/lifecycle.cc \
+  's/if \(!stream\.quiet\(\)\) return;/if (!stream.quiet() \&\& stream.phase != Phase::closing) return;/'
+# the hub sleeps while a command waits
+plant wake-lost src/shard/shard.cc \
+  's/if \(rang \&\& hub_ring != nullptr\)/if (rang \&\& hub_ring == nullptr)/'
+# a heartbeat names an event that the client has not got
+plant heartbeat-ahead src/shard/streams.cc \
+  '0,/ \|\| has_news\(stream\)\)/s//)/'
+# a stream that is late, not blocked, is overtaken
+plant late-stream-overtaken src/shard/shard.cc \
+  's/if \(pump\.oldest_is_needed\(\)\) return false;//'
+
+exit $missed
