@@ -1,5 +1,6 @@
 #include "lifecycle.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -8,17 +9,21 @@
 namespace ringcast::shard {
 namespace {
 
-constexpr std::size_t kAcceptsPerListener = 64;
+constexpr std::size_t kAcceptsPerListenerMax = 64;
 constexpr std::uint64_t kAcceptRetryNs = 50 * kNsPerMs;
 constexpr std::uint32_t kLingerMs = 2'000;
 
 }  // namespace
 
-Lifecycle::Lifecycle(Context& context, std::vector<int> listeners)
+Lifecycle::Lifecycle(Context& context, std::vector<int> listeners, std::size_t connections_max)
     : context_(context), listeners_(std::move(listeners)) {
-  for (std::uint32_t listener = 0; listener < listeners_.size(); ++listener) {
-    for (std::size_t i = 0; i < kAcceptsPerListener; ++i)
+  const std::size_t each = std::clamp<std::size_t>(
+      connections_max / 2 / std::max<std::size_t>(listeners_.size(), 1), 1, kAcceptsPerListenerMax);
+  // Listener by listener in turn: when something is short, each has its share.
+  for (std::size_t i = 0; i < each; ++i) {
+    for (std::uint32_t listener = 0; listener < listeners_.size(); ++listener) {
       accepts_.push_back({.listener = listener});
+    }
   }
 }
 

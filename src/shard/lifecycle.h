@@ -15,7 +15,8 @@ namespace ringcast::shard {
 /// slots, so the rule "a slot is free only after its last completion" is kept in one place.
 class Lifecycle {
  public:
-  Lifecycle(Context& context, std::vector<int> listeners);
+  /// At most half of `connections_max` is for accepts that are armed.
+  Lifecycle(Context& context, std::vector<int> listeners, std::size_t connections_max);
 
   // --- accepting
 
@@ -55,6 +56,8 @@ class Lifecycle {
   void on_close(uring::Slot slot);
 
   [[nodiscard]] bool accepts_armed() const { return accepts_armed_ > 0; }
+  /// Accepts that are armed when nothing is short.
+  [[nodiscard]] std::size_t accepts_wanted() const { return accepts_.size(); }
 
  private:
   struct Accept {

@@ -199,9 +199,16 @@ bool Pump::visit(uring::Slot slot, Budget& budget) {
     }
     stream.cursor = context_.log->tail();
   }
+  if (stream.frame_taken != 0) {
+    sender_.add_rest(slot);
+    spend(budget.sends, 1);
+    return true;
+  }
   if (!sender_.behind(stream)) return false;
   const Payload& payload = sender_.payload(stream.cursor, stream.topic_set, stream.wire());
   if (payload.bytes == 0) {
+    // Finding nothing may have meant reading much of the index.
+    spend(budget.visits, static_cast<std::uint32_t>((payload.next - stream.cursor) / 64));
     stream.cursor = payload.next;
     return sender_.behind(stream);  // the scan budget may have ended before the head
   }

@@ -73,6 +73,7 @@ void Sender::add_log(uring::Slot slot, const Payload& payload) {
   const auto place = static_cast<std::uint32_t>(count_);
   next_entry(slot, SendKind::log, payload.bytes).events = payload.events;
   Stream& stream = context_.table[slot];
+  any_special_ |= stream.is(Fact::woke);
   stream.cursor = payload.next;
   stream.last_sent_ms = context_.now_ms();
   context_.counters.deliveries.add(payload.events);
@@ -84,10 +85,24 @@ void Sender::add_log(uring::Slot slot, const Payload& payload) {
   context_.ring.send(slot, messages_[place], place);
 }
 
+void Sender::add_rest(uring::Slot slot) {
+  const auto place = static_cast<std::uint32_t>(count_);
+  Stream& stream = context_.table[slot];
+  const sse::LogEntry& frame = context_.log->entry(stream.cursor);
+  const auto rest = context_.log->bytes(frame, stream.wire()).subspan(stream.frame_taken);
+  next_entry(slot, SendKind::rest, rest.size()).frame_taken = stream.frame_taken;
+  ++stream.cursor;
+  stream.frame_taken = 0;
+  stream.last_sent_ms = context_.now_ms();
+  any_special_ |= stream.is(Fact::woke);
+  context_.ring.send(slot, rest, place);
+}
+
 void Sender::add_heartbeat(uring::Slot slot, std::span<const std::byte> frame) {
   const auto place = static_cast<std::uint32_t>(count_);
   next_entry(slot, SendKind::heartbeat, frame.size()).data = frame.data();
   Stream& stream = context_.table[slot];
+  any_special_ |= stream.is(Fact::woke);
   stream.cursor = context_.log->head();
   stream.last_sent_ms = context_.now_ms();
   context_.counters.heartbeats.add();
@@ -166,38 +181,43 @@ void Sender::settle_short(const Entry& entry) {
     context_.counters.sends_short.add();
   }
 
-  std::span<const std::byte> rest;
   switch (entry.kind) {
     case SendKind::log:
-      if (entry.taken == 0) {
-        stream.cursor = entry.from;
-        context_.counters.deliveries.sub(entry.events);
-      } else {
-        const sse::Split split =
-            sse::split(*context_.log, std::max(entry.from, context_.log->tail()),
-                       news(stream.topic_set), stream.wire(), entry.taken);
-        stream.cursor = split.next;
-        rest = split.rest;
-      }
+    case SendKind::rest:
+      settle_inside_frame(entry);
       break;
     case SendKind::heartbeat:
       if (entry.taken == 0) {
         stream.cursor = entry.from;
-      } else {
-        rest = {entry.data + entry.taken, entry.bytes - entry.taken};
+      } else if (!keep_in_tail(entry.slot, entry.not_taken())) {
+        return;
       }
       break;
     default:  // words are not repeated by anything: all of what was not taken is kept
-      rest = {entry.data + entry.taken, entry.bytes - entry.taken};
       if (entry.kind == SendKind::last_words) stream.set(Fact::end_after_tail);
-  }
-  if (!rest.empty() && !keep_rest(entry.slot, rest)) {
-    context_.counters.tails_full.add();
-    context_.counters.streams_ended_slow.add();
-    drop(entry.slot);
-    return;
+      if (!keep_in_tail(entry.slot, entry.not_taken())) return;
   }
   block(entry.slot, entry.taken > 0);
+}
+
+void Sender::settle_inside_frame(const Entry& entry) {
+  Stream& stream = context_.table[entry.slot];
+  stream.cursor = entry.from;
+  if (entry.kind == SendKind::rest) {
+    stream.frame_taken = entry.frame_taken + entry.taken;
+  } else if (entry.taken == 0) {
+    context_.counters.deliveries.sub(entry.events);
+    return;
+  } else {
+    const sse::Split split = sse::split(*context_.log, std::max(entry.from, context_.log->tail()),
+                                        news(stream.topic_set), stream.wire(), entry.taken);
+    stream.cursor = split.next;
+    if (split.rest.empty()) return;
+    --stream.cursor;
+    const auto frame = context_.log->bytes(context_.log->entry(stream.cursor), stream.wire());
+    stream.frame_taken = static_cast<std::uint32_t>(frame.size() - split.rest.size());
+  }
+  lowest_rest_ = std::min(lowest_rest_, stream.cursor);
 }
 
 void Sender::settle_tail(const Entry& entry) {
@@ -217,13 +237,41 @@ void Sender::settle_tail(const Entry& entry) {
   if (stream.is(Fact::end_after_tail)) finish(entry.slot);
 }
 
-bool Sender::keep_rest(uring::Slot slot, std::span<const std::byte> rest) {
+bool Sender::keep_in_tail(uring::Slot slot, std::span<const std::byte> bytes) {
   Stream& stream = context_.table[slot];
   RC_DEBUG_ASSERT(stream.extra == kNoExtra);
-  const Tails::Handle tail = context_.tails.create(rest);
-  if (tail == Tails::kNone) return false;
-  stream.extra = tail;
-  return true;
+  stream.extra = context_.tails.create(bytes);
+  if (stream.extra != Tails::kNone) return true;
+  stream.extra = kNoExtra;
+  context_.counters.tails_full.add();
+  context_.counters.streams_ended_slow.add();
+  drop(slot);
+  return false;
+}
+
+void Sender::save_rests_before(sse::Ordinal evicted) {
+  if (evicted < lowest_rest_) return;
+  RC_DEBUG_ASSERT(count_ == 0);
+  const sse::BroadcastLog& log = *context_.log;
+  const sse::Ordinal near = evicted + (log.head() - log.tail()) / 64;
+  lowest_rest_ = sse::kNoOrdinal;
+  for (StreamList* const list : {&context_.blocked, &context_.backoff, &context_.ready}) {
+    std::uint32_t index = uring::to_index(list->front());
+    while (index != kNoSlot) {
+      const uring::Slot slot{index};
+      Stream& stream = context_.table[slot];
+      index = stream.next;
+      if (stream.frame_taken == 0) continue;
+      if (stream.cursor > near) {
+        lowest_rest_ = std::min(lowest_rest_, stream.cursor);
+        continue;
+      }
+      const auto frame = log.bytes(log.entry(stream.cursor), stream.wire());
+      if (!keep_in_tail(slot, frame.subspan(stream.frame_taken))) continue;
+      ++stream.cursor;
+      stream.frame_taken = 0;
+    }
+  }
 }
 
 void Sender::block(uring::Slot slot, bool sent_something) {
@@ -261,6 +309,7 @@ void Sender::release(uring::Slot slot) {
   }
   context_.sets.release(stream.topic_set);
   stream.topic_set = 0;
+  stream.frame_taken = 0;
   context_.counters.streams_open.sub();
 }
 

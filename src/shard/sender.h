@@ -17,8 +17,9 @@ namespace ringcast::shard {
 
 /// What a send in a batch carries, and so what becomes of it when the socket takes a part.
 enum class SendKind : std::uint8_t {
-  log,         ///< frames of the log; a short one leaves the rest of a frame in a tail
-  heartbeat,   ///< shared bytes; likewise
+  log,         ///< frames of the log; a short one leaves the cursor inside a frame
+  rest,        ///< what is left of the frame that the cursor is inside
+  heartbeat,   ///< shared bytes; a short one leaves the rest in a tail
   words,       ///< said to this stream alone (gap); likewise
   last_words,  ///< then the stream is finished
   tail,        ///< the front of the stream's tail
@@ -39,7 +40,8 @@ struct Payload {
 ///
 /// `add` moves the stream's state as if everything were taken; the batch remembers what is needed
 /// to put it right for the few sends that were not. A stream that took less is *blocked*: it leaves
-/// the ready list, waits for room, and its tail holds what must come first.
+/// the ready list and waits for room. A cursor inside a frame costs nothing: the rest is in the log
+/// still.
 ///
 /// A batch must be flushed before the log changes: appended, evicted, or the turn ends.
 class Sender {
@@ -60,6 +62,7 @@ class Sender {
                                        sse::Wire wire);
 
   void add_log(uring::Slot slot, const Payload& payload);
+  void add_rest(uring::Slot slot);
   void add_heartbeat(uring::Slot slot, std::span<const std::byte> frame);
   /// Copies `bytes` (at most kWordsMax).
   void add_words(uring::Slot slot, SendKind kind, std::span<const std::byte> bytes);
@@ -77,6 +80,11 @@ class Sender {
   [[nodiscard]] bool behind(const Stream& stream) const {
     return stream.cursor < context_.log->head();
   }
+
+  /// Before the event is evicted: copies what blocked streams still need of it to their tails, and
+  /// of its near successors, so that not every eviction looks at them all. A stream that finds no
+  /// room is ended.
+  void save_rests_before(sse::Ordinal evicted);
 
   /// Takes the stream off the fan-out path until its socket has room.
   void block(uring::Slot slot, bool sent_something);
@@ -96,10 +104,14 @@ class Sender {
     SendKind kind = SendKind::log;
     std::uint32_t bytes = 0;
     std::uint32_t taken = 0;
-    std::uint32_t events = 0;  ///< log
+    std::uint32_t events = 0;       ///< log
+    std::uint32_t frame_taken = 0;  ///< rest: of its frame before
     std::int32_t error = 0;
-    sse::Ordinal from = 0;            ///< log, heartbeat: the cursor before
+    sse::Ordinal from = 0;            ///< log, rest, heartbeat: the cursor before
     const std::byte* data = nullptr;  ///< heartbeat, words
+    [[nodiscard]] std::span<const std::byte> not_taken() const {
+      return {data + taken, bytes - taken};
+    }
   };
   struct Memo {
     bool filled = false;
@@ -112,8 +124,10 @@ class Sender {
   Entry& next_entry(uring::Slot slot, SendKind kind, std::size_t bytes);
   void settle(Entry& entry);
   void settle_short(const Entry& entry);
+  void settle_inside_frame(const Entry& entry);
   void settle_tail(const Entry& entry);
-  [[nodiscard]] bool keep_rest(uring::Slot slot, std::span<const std::byte> rest);
+  /// Moves the bytes to a tail of the stream, or ends it when there is no room. False: ended.
+  bool keep_in_tail(uring::Slot slot, std::span<const std::byte> bytes);
   void release(uring::Slot slot);
 
   Context& context_;
@@ -131,6 +145,7 @@ class Sender {
   std::array<std::byte, 32768> words_;
   std::array<Memo, kPayloads> memos_;
   std::size_t next_memo_ = 0;
+  sse::Ordinal lowest_rest_ = sse::kNoOrdinal;  // no stream is inside an older frame
   std::array<sse::TopicNews, kTopicsPerStreamMax + 2> news_;
 };
 

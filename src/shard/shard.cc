@@ -32,7 +32,7 @@ struct Shard::Parts {
         std::vector<int> listeners, Counters& counters, StreamTable table,
         std::unique_ptr<sse::BroadcastLog> log)
       : context(options, exchange, ring, counters, std::move(table), std::move(log)),
-        lifecycle(context, std::move(listeners)),
+        lifecycle(context, std::move(listeners), connections_max(options.slots)),
         sender(context, lifecycle),
         pump(context, sender),
         streams(context, lifecycle, sender, pump, options.streams_max),
@@ -242,6 +242,10 @@ bool Shard::Parts::append(const hub::EventRecord& record, std::span<const std::b
   sse::BroadcastLog& log = *context.log;
   while (!log.has_room(frame.size())) {
     if (pump.oldest_is_needed()) return false;
+    // Streams that are to be ended when they are overtaken need nothing saved.
+    if (context.options.stream.slow_consumer == SlowConsumer::skip) {
+      sender.save_rests_before(log.tail());
+    }
     const sse::TopicId evicted = log.entry(log.tail()).topic;
     Topic& topic = context.topics[evicted];
     topic.newest_evicted = log.tail();

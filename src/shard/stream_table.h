@@ -69,9 +69,11 @@ struct Stream {
   std::uint32_t previous = 0;
   std::uint32_t since_ms = 0;  ///< lingering, blocked, backoff: since when
   std::uint32_t batch = 0;     ///< the sender's batch that it was last in
-  std::uint8_t cancels = 0;    ///< outstanding ones
+  /// Bytes of the frame at the cursor that the socket took already; the rest comes from the log.
+  std::uint32_t frame_taken = 0;
+  std::uint8_t cancels = 0;  ///< outstanding ones
   /// User, address, expiry, bucket and TLS state will be handles here.
-  std::uint8_t unused[15] = {};
+  std::uint8_t unused[11] = {};
 
   [[nodiscard]] bool is(Fact fact) const { return (facts & static_cast<std::uint8_t>(fact)) != 0; }
   void set(Fact fact) {

@@ -139,9 +139,16 @@ void Streams::on_receive(uring::Slot slot, std::int32_t bytes) {
 
 void Streams::on_overtaken(uring::Slot slot) {
   if (context_.options.stream.slow_consumer == SlowConsumer::disconnect) {
-    end(slot, Reason::slow);
+    if (context_.table[slot].frame_taken != 0) {
+      // Inside a frame that is gone, nothing can be said any more.
+      context_.counters.streams_ended_slow.add();
+      sender_.drop(slot);
+    } else {
+      end(slot, Reason::slow);
+    }
     return;
   }
+  RC_ASSERT(context_.table[slot].frame_taken == 0);  // saved before the eviction
   const sse::BroadcastLog& log = *context_.log;
   Stream& stream = context_.table[slot];
   stream.cursor = log.tail();
@@ -179,7 +186,8 @@ bool Streams::has_news(const Stream& stream) const {
 }
 
 std::uint64_t Streams::tick() {
-  std::uint64_t next = draining() ? tick_drain() : tick_heartbeats();
+  std::uint64_t next = tick_heartbeats();
+  if (draining()) next = sooner(next, tick_drain());
   next = sooner(next, tick_blocked());
   next = sooner(next, tick_backoff());
   sender_.flush();

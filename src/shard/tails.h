@@ -11,8 +11,9 @@
 
 namespace ringcast::shard {
 
-/// Bytes that must leave before anything else of a stream can: the rest of a frame that a socket
-/// took a part of, and what has to be said to this stream alone behind it.
+/// Bytes that must leave before anything else of a stream can and that the log does not hold: the
+/// rest of a heartbeat, of what was said to this stream alone, or of a frame that is about to be
+/// evicted.
 ///
 ///   tail 7:  first --> [ chunk | next ]--> [ chunk | next ]--> [ chunk | none ]
 ///                        ^ offset                                  ^ offset + bytes

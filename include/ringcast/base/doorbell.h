@@ -16,7 +16,8 @@ namespace ringcast {
 class Doorbell {
  public:
   void about_to_sleep() {
-    sleeping_.store(true, std::memory_order_relaxed);
+    // Release: who finds the sleeper must also find what it set up before, such as its ring.
+    sleeping_.store(true, std::memory_order_release);
     std::atomic_thread_fence(std::memory_order_seq_cst);  // pairs with the fence in must_wake
   }
   void woke_up() { sleeping_.store(false, std::memory_order_relaxed); }
