@@ -85,7 +85,11 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   app.add_option("--stalled", plan.stalled,
-                 "Of the streams: never read after the response head, not checked");
+                 "Of the streams: not read after the response head, not checked");
+  app.add_flag("--stalled-resume", plan.resume_stalled,
+               "Read them once all others have everything: each must come to the newest event, in "
+               "order, and be told by a `gap` of every hole. With --reconnect also if they were "
+               "ended meanwhile");
   app.add_option("--server-pid", options.server_pid,
                  "Measure this process: CPU for each delivery, memory");
   app.add_option("--json", json_file, "Write the report there too; - is standard output");
@@ -129,6 +133,9 @@ int main(int argc, char** argv) {
     plan.publish = std::move(publish.value());
   }
   if (plan.stalled > plan.streams) return usage_error("--stalled: more than --streams");
+  if (plan.resume_stalled && (plan.stalled == 0 || plan.publications == 0)) {
+    return usage_error("--stalled-resume needs --stalled and --events");
+  }
   plan.threads = std::min(plan.threads, plan.streams);
   std::random_device random;
   plan.run = static_cast<std::uint16_t>(random());

@@ -18,9 +18,10 @@ struct Plan {
   std::string last_event_id;         ///< every stream begins with it; empty = none
   std::vector<std::string> sources;  ///< addresses to connect from; empty = what the system picks
   std::uint32_t streams = 0;
-  std::uint32_t stalled = 0;  ///< of the streams: not read after their response head
-  std::uint32_t topics = 0;   ///< 0 = events and streams without a topic
-  std::uint32_t threads = 1;  ///< that read
+  std::uint32_t stalled = 0;    ///< of the streams: not read after their response head
+  bool resume_stalled = false;  ///< they are, once all others have everything
+  std::uint32_t topics = 0;     ///< 0 = events and streams without a topic
+  std::uint32_t threads = 1;    ///< that read
   std::uint32_t streams_per_ring = 0;
   std::uint32_t connecting_max = 0;  ///< not yet answered at any moment, for each thread
   std::uint32_t publishers = 1;      ///< connections; each is one lane of sequence numbers
@@ -57,6 +58,10 @@ class RunState {
   void stop() { stopping_.store(true, std::memory_order_release); }
   [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_acquire); }
 
+  /// From now on the stalled streams are read.
+  void resume() { resuming_.store(true, std::memory_order_release); }
+  [[nodiscard]] bool resuming() const { return resuming_.load(std::memory_order_acquire); }
+
   /// Ends the run because it cannot go on. The first reason is kept.
   void fail(std::string reason) {
     {
@@ -73,6 +78,7 @@ class RunState {
 
  private:
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> resuming_{false};
   std::atomic<bool> failed_{false};
   mutable std::mutex mutex_;
   std::string reason_;

@@ -20,6 +20,7 @@ constexpr std::uint32_t kOpenBatch = 64;
 constexpr unsigned kDrainMax = 2048;  // completions of one ring before the others have their turn
 constexpr int kWaitMs = 50;
 constexpr std::uint64_t kRetryNs = 200 * kNsPerMs;
+constexpr std::string_view kGapName = "gap";
 
 std::uint64_t thread_cpu_ns() {
   timespec t{};
@@ -39,6 +40,7 @@ Reader::Reader(const Plan& plan, const SourceAddresses& sources, RunState& state
       per_ring_(plan.streams_per_ring),
       streams_(count),
       sequences_(count, plan.publishers),
+      gaps_(count, plan.publishers),
       parser_(partials_) {
   for (std::uint32_t topic = 0; topic < plan.topic_count(); ++topic) {
     requests_.push_back(build_request(topic, plan.last_event_id));
@@ -94,6 +96,7 @@ void Reader::run() {
   while (!state_.stopping() && !state_.failed()) {
     now_ns_ = read_clock().mono_ns;
     open_some();
+    if (state_.resuming() && !resuming_) resume_stalled();
     turn.swap(unfinished);
     unfinished.clear();
     const int count = epoll_wait(poller, ready.data(), static_cast<int>(ready.size()),
@@ -169,8 +172,17 @@ std::string_view Reader::request_for(std::uint32_t stream) {
 }
 
 ClientRing::Receive Reader::receive_mode(std::uint32_t stream) const {
-  return plan_.is_stalled(first_ + stream) ? ClientRing::Receive::once
-                                           : ClientRing::Receive::until_end;
+  return plan_.is_stalled(first_ + stream) && !resuming_ ? ClientRing::Receive::once
+                                                         : ClientRing::Receive::until_end;
+}
+
+void Reader::resume_stalled() {
+  resuming_ = true;
+  for (const std::uint32_t stream : parked_) {
+    ring_of(stream).receive(slot_of(stream), ClientRing::Receive::until_end);
+  }
+  parked_.clear();
+  for (const auto& ring : rings_) ring->submit();
 }
 
 void Reader::handle(std::uint32_t ring, const ClientRing::Completion& completion) {
@@ -190,8 +202,10 @@ void Reader::handle(std::uint32_t ring, const ClientRing::Completion& completion
     return connection_ended(stream, completion.result);
   }
   const auto mode = receive_mode(stream);
-  if (mode == ClientRing::Receive::once && streams_[stream].phase == Phase::live)
-    return;  // stalled
+  if (mode == ClientRing::Receive::once && streams_[stream].phase == Phase::live) {
+    parked_.push_back(stream);
+    return;
+  }
   rings_[ring]->receive(completion.slot, mode);
 }
 
@@ -229,7 +243,11 @@ void Reader::take_event(std::uint32_t stream, const Event& event) {
   const std::uint32_t global = first_ + stream;
   if (event.has_id && plan_.reconnect && event.id.size() <= kIdBytesMax)
     ids_[stream].assign(event.id);
-  if (plan_.is_stalled(global)) return;
+  if (event.type == kGapName) {
+    counters_.gaps.add();
+    gaps_.tell(stream);
+    return;
+  }
   const auto stamp = decode_data(event.data);
   if (!stamp || stamp->run != plan_.run || stamp->lane >= plan_.publishers) {
     counters_.other_events.add();
@@ -240,6 +258,9 @@ void Reader::take_event(std::uint32_t stream, const Event& event) {
     counters_.misrouted.add();
     return;
   }
+  if (plan_.is_stalled(global)) {
+    return take_late_event(stream, stamp->lane, stamp->sequence / topics);
+  }
   const auto arrival = sequences_.arrive(stream, stamp->lane, stamp->sequence / topics);
   if (arrival == SequenceTable::Arrival::duplicate) {
     counters_.duplicates.add();
@@ -249,6 +270,23 @@ void Reader::take_event(std::uint32_t stream, const Event& event) {
   counters_.deliveries.add();
   counters_.last_arrival_ns.set(now_ns_);
   latency_.record(now_ns_ > stamp->sent_ns ? now_ns_ - stamp->sent_ns : 0);
+}
+
+void Reader::take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index) {
+  const std::uint32_t due = sequences_.due(stream, lane);
+  const bool told = gaps_.take(stream, lane);
+  switch (sequences_.arrive(stream, lane, index)) {
+    case SequenceTable::Arrival::ahead:
+      (told ? counters_.stalled_skipped : counters_.stalled_unannounced).add(index - due);
+      break;
+    case SequenceTable::Arrival::next:
+      break;
+    case SequenceTable::Arrival::late:  // was counted as jumped over
+      return counters_.late.add();
+    case SequenceTable::Arrival::duplicate:
+      return counters_.duplicates.add();
+  }
+  counters_.stalled_deliveries.add();
 }
 
 void Reader::connection_ended(std::uint32_t stream, std::int32_t error) {
@@ -263,6 +301,7 @@ void Reader::connection_ended(std::uint32_t stream, std::int32_t error) {
   if (was_live) {
     counters_.open.sub();
     counters_.dropped.add();
+    if (plan_.is_stalled(first_ + stream)) counters_.stalled_dropped.add();
     if (malformed) state_.fail("the server sent what is no chunked coding");
     if (plan_.reconnect) reopen_.push({now_ns_ + kRetryNs, stream});
     return;

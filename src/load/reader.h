@@ -12,6 +12,7 @@
 
 #include "load/client_ring.h"
 #include "load/event_parser.h"
+#include "load/gap_ledger.h"
 #include "load/histogram.h"
 #include "load/plan.h"
 #include "load/sequence_table.h"
@@ -29,9 +30,17 @@ struct ReaderCounters {
   Counter duplicates;
   Counter late;
   Counter misrouted;     ///< of another topic than the stream asked for
-  Counter other_events;  ///< heartbeats, gaps, other runs' events
+  Counter gaps;          ///< events of that name, on any stream
+  Counter other_events;  ///< heartbeats, other runs' events
   Counter received_bytes;
   Counter last_arrival_ns;
+
+  /// Of the streams that stall and are read again at the end. Events that arrived, those jumped
+  /// over behind a `gap`, and those jumped over without a word: together, where the streams stand.
+  Counter stalled_deliveries;
+  Counter stalled_skipped;
+  Counter stalled_unannounced;
+  Counter stalled_dropped;  ///< that the server had ended
 };
 
 /// A thread's worth of streams: opens them at a steady pace, reads what comes, checks and times it.
@@ -56,7 +65,8 @@ class Reader {
   [[nodiscard]] const ReaderCounters& counters() const { return counters_; }
   [[nodiscard]] const Histogram& latency() const { return latency_; }
   [[nodiscard]] std::uint64_t cpu_ns() const { return cpu_ns_; }
-  /// Events that did not arrive; `published` has the count for each lane. Without stalled streams.
+  /// Events that did not arrive on the streams that always read; `published` has the count for each
+  /// lane.
   [[nodiscard]] std::uint64_t missing(std::span<const std::uint64_t> published) const;
 
  private:
@@ -87,6 +97,8 @@ class Reader {
   void handle(std::uint32_t ring, const ClientRing::Completion& completion);
   void take_bytes(std::uint32_t stream, std::string_view bytes);
   void take_event(std::uint32_t stream, const Event& event);
+  void take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index);
+  void resume_stalled();
   void connection_ended(std::uint32_t stream, std::int32_t error);
   [[nodiscard]] ClientRing& ring_of(std::uint32_t stream) { return *rings_[stream / per_ring_]; }
   [[nodiscard]] std::uint32_t slot_of(std::uint32_t stream) const { return stream % per_ring_; }
@@ -102,6 +114,7 @@ class Reader {
   Histogram latency_;
   std::vector<Stream> streams_;
   SequenceTable sequences_;
+  GapLedger gaps_;
   PartialPool partials_;
   EventParser parser_;
   std::vector<std::unique_ptr<ClientRing>> rings_;
@@ -109,6 +122,8 @@ class Reader {
   std::vector<std::string> ids_;       ///< by stream, only with --reconnect
   std::unordered_map<std::uint32_t, std::string> own_requests_;  ///< while connecting with an ID
   std::priority_queue<Reopen, std::vector<Reopen>, std::greater<>> reopen_;
+  std::vector<std::uint32_t> parked_;  ///< stalled streams, live, with no receive armed
+  bool resuming_ = false;
   std::uint32_t fresh_ = 0;  ///< the first stream that was never tried
   std::uint32_t connecting_ = 0;
   std::uint64_t now_ns_ = 0;

@@ -98,7 +98,7 @@ class JsonObject {
 
 bool Report::good() const {
   return failure.empty() && missing == 0 && duplicates == 0 && late == 0 && misrouted == 0 &&
-         dropped == reconnects;
+         dropped == reconnects && (!resumed || resumed->missing() == 0);
 }
 
 double Report::deliveries_per_second() const {
@@ -141,6 +141,15 @@ std::string Report::text() const {
         delivery_seconds);
     put_quantiles(out, "latency", latency);
     put_quantiles(out, "answer", answer);
+  }
+  if (resumed) {
+    put(out, "resumed      %s of %s events of the stalled streams in %.2f s",
+        grouped(resumed->deliveries).c_str(), grouped(resumed->expected).c_str(), resumed->seconds);
+    put(out, "   skipped behind a gap %s, missing %s (%s of them jumped over unannounced)\n",
+        grouped(resumed->skipped).c_str(), grouped(resumed->missing()).c_str(),
+        grouped(resumed->unannounced).c_str());
+    put(out, "             %s gaps, %s of the stalled streams were ended by the server\n",
+        grouped(gaps).c_str(), grouped(resumed->dropped).c_str());
   }
   if (server && server->idle_end.threads > 0) {  // the run came so far
     if (const auto cpu = cpu_ns_per_delivery()) put(out, "server CPU   %.0f ns a delivery\n", *cpu);
@@ -189,6 +198,7 @@ std::string Report::json() const {
     object.number("duplicates", duplicates);
     object.number("out_of_order", late);
     object.number("misrouted", misrouted);
+    object.number("gaps", gaps);
     object.number("other_events", other_events);
     object.real("delivery_seconds", delivery_seconds);
     object.real("deliveries_per_second", deliveries_per_second());
@@ -198,7 +208,18 @@ std::string Report::json() const {
     object.number("tcp_buffer_bytes_empty", kernel_empty.tcp_buffer_bytes);
     object.number("tcp_buffer_bytes_open", kernel_open.tcp_buffer_bytes);
     object.number("tcp_buffer_bytes_end", kernel_end.tcp_buffer_bytes);
+    object.number("slab_bytes_open", kernel_open.slab_bytes);
+    object.number("slab_bytes_end", kernel_end.slab_bytes);
     object.number("reader_cpu_ns", reader_cpu_ns);
+    if (resumed) {
+      object.number("stalled_expected", resumed->expected);
+      object.number("stalled_deliveries", resumed->deliveries);
+      object.number("stalled_skipped", resumed->skipped);
+      object.number("stalled_missing", resumed->missing());
+      object.number("stalled_unannounced", resumed->unannounced);
+      object.number("stalled_dropped", resumed->dropped);
+      object.real("stalled_seconds", resumed->seconds);
+    }
     if (server) {
       object.real("server_cpu_ns_per_delivery", cpu_ns_per_delivery().value_or(0));
       object.real("server_publish_cpu_ns",
@@ -208,6 +229,7 @@ std::string Report::json() const {
       object.real("server_pss_bytes_per_stream", pss_bytes_per_stream().value_or(0));
       object.number("server_pss_bytes_empty", server->empty.pss_bytes);
       object.number("server_pss_bytes_open", server->idle_end.pss_bytes);
+      object.number("server_pss_bytes_end", server->published.pss_bytes);
       object.number("server_rss_bytes_open", server->idle_end.rss_bytes);
       object.number("server_threads", server->idle_end.threads);
     }

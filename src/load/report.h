@@ -31,10 +31,25 @@ struct Report {
   std::uint64_t duplicates = 0;
   std::uint64_t late = 0;
   std::uint64_t misrouted = 0;
+  std::uint64_t gaps = 0;
   std::uint64_t other_events = 0;
   double delivery_seconds = 0;  ///< from the first publication to the last arrival
   Histogram latency;            ///< ns
   Histogram answer;             ///< ns, of publications
+
+  /// What the stalled streams got once they were read again. expected = deliveries + skipped +
+  /// what is missing.
+  struct Stalled {
+    std::uint64_t expected = 0;
+    std::uint64_t deliveries = 0;
+    std::uint64_t skipped = 0;      ///< behind a `gap`
+    std::uint64_t unannounced = 0;  ///< jumped over without one
+    std::uint64_t dropped = 0;      ///< streams that the server had ended
+    double seconds = 0;             ///< until all stood at the newest event
+
+    [[nodiscard]] std::uint64_t missing() const { return expected - deliveries - skipped; }
+  };
+  std::optional<Stalled> resumed;
 
   struct Server {
     ProcessUse empty;       ///< before the streams
@@ -42,16 +57,17 @@ struct Report {
     ProcessUse idle_end;    ///< after --hold
     ProcessUse publish_begin;
     ProcessUse publish_end;
+    ProcessUse published;  ///< with its memory, before stalled streams are read again
   };
   std::optional<Server> server;
   KernelUse kernel_empty;
   KernelUse kernel_open;
-  KernelUse kernel_end;
+  KernelUse kernel_end;  ///< everything delivered, stalled streams still full
   double hold_seconds = 0;
   std::uint64_t reader_cpu_ns = 0;  ///< of the generator
 
-  /// Every event arrived exactly once and in order on each stream that reads, and no stream was
-  /// lost that was not opened again.
+  /// Every event arrived exactly once and in order on each stream that reads, no stream was lost
+  /// that was not opened again, and stalled streams that are read again were told of every hole.
   [[nodiscard]] bool good() const;
   [[nodiscard]] double deliveries_per_second() const;
   [[nodiscard]] std::optional<double> cpu_ns_per_delivery() const;

@@ -42,8 +42,7 @@ class Runner {
       state_.fail(sources.error().message);
     } else {
       start_readers(sources.value());
-      open_streams() && hold() && publish();
-      report_.kernel_end = read_kernel();
+      open_streams() && hold() && publish() && resume();
       end_threads();
     }
     report_.failure = state_.reason();
@@ -123,12 +122,15 @@ class Runner {
   }
 
   bool publish() {
-    if (plan_.publications == 0) return true;
+    if (plan_.publications == 0) {
+      report_.kernel_end = read_kernel();
+      return true;
+    }
     measure(&Report::Server::publish_begin, false);
     threads_.emplace_back([this] { publisher_.run(); });
     bool going_on = true;
     while (going_on && !publisher_.done()) going_on = look("publishing");
-    expect();
+    report_.expected = deliveries_to(false);
     std::uint64_t arrived = total(&ReaderCounters::deliveries);
     std::uint64_t quiet_since_ns = read_clock().mono_ns;
     while (going_on && arrived < report_.expected &&
@@ -141,20 +143,49 @@ class Runner {
     measure(&Report::Server::publish_end, false);
     // A duplicate would come after the last one that is due.
     std::this_thread::sleep_for(std::chrono::milliseconds{100});
+    measure(&Report::Server::published, true);
+    report_.kernel_end = read_kernel();
     return going_on;
   }
 
-  /// How many deliveries make the run complete. Only exact when the publisher is done.
-  void expect() {
-    if (!publisher_.done()) return;
+  /// Reads the stalled streams until each stands at the newest event.
+  bool resume() {
+    if (!plan_.resume_stalled) return true;
+    Report::Stalled& stalled = report_.resumed.emplace();
+    stalled.expected = deliveries_to(true);
+    const std::uint64_t begin_ns = read_clock().mono_ns;
+    std::uint64_t quiet_since_ns = begin_ns;
+    std::uint64_t settled = 0;
+    bool going_on = true;
+    state_.resume();
+    while (going_on && settled < stalled.expected &&
+           seconds_since(quiet_since_ns) < kQuietSeconds) {
+      going_on = look("resuming");
+      const std::uint64_t now_settled = total(&ReaderCounters::stalled_deliveries) +
+                                        total(&ReaderCounters::stalled_skipped) +
+                                        total(&ReaderCounters::stalled_unannounced);
+      if (now_settled != settled) quiet_since_ns = read_clock().mono_ns;
+      settled = now_settled;
+    }
+    stalled.seconds = seconds_since(begin_ns);
+    std::this_thread::sleep_for(std::chrono::milliseconds{100});  // for duplicates
+    return going_on;
+  }
+
+  /// How many deliveries make the run complete, on the stalled streams or on the others. Only
+  /// exact when the publisher is done.
+  [[nodiscard]] std::uint64_t deliveries_to(bool stalled) const {
+    if (!publisher_.done()) return 0;
+    std::uint64_t expected = 0;
     const std::vector<std::uint64_t> published = publisher_.published();
     std::vector<std::uint64_t> of_topic(plan_.topic_count(), 0);
     for (std::uint32_t topic = 0; topic < plan_.topic_count(); ++topic) {
       for (const std::uint64_t lane : published) of_topic[topic] += plan_.share_of(topic, lane);
     }
     for (std::uint32_t stream = 0; stream < plan_.streams; ++stream) {
-      if (!plan_.is_stalled(stream)) report_.expected += of_topic[plan_.topic_of(stream)];
+      if (plan_.is_stalled(stream) == stalled) expected += of_topic[plan_.topic_of(stream)];
     }
+    return expected;
   }
 
   void end_threads() {
@@ -171,6 +202,13 @@ class Runner {
     report_.late = total(&ReaderCounters::late);
     report_.misrouted = total(&ReaderCounters::misrouted);
     report_.other_events = total(&ReaderCounters::other_events);
+    report_.gaps = total(&ReaderCounters::gaps);
+    if (report_.resumed) {
+      report_.resumed->deliveries = total(&ReaderCounters::stalled_deliveries);
+      report_.resumed->skipped = total(&ReaderCounters::stalled_skipped);
+      report_.resumed->unannounced = total(&ReaderCounters::stalled_unannounced);
+      report_.resumed->dropped = total(&ReaderCounters::stalled_dropped);
+    }
     report_.answer = publisher_.latency();
     const std::vector<std::uint64_t> published = publisher_.published();
     std::uint64_t last_arrival_ns = 0;

@@ -16,9 +16,10 @@ struct RunOptions {
   bool progress = false;       ///< a line on stderr that keeps changing
 };
 
-/// Opens the plan's streams, holds them, publishes, waits for the last delivery, and tells. Always
-/// returns: after the timeout, after `interrupted` has become true, and, once everything is
-/// published, after ten seconds in which nothing arrived. Blocks; starts and ends the threads of
+/// Opens the plan's streams, holds them, publishes, waits for the last delivery, reads the stalled
+/// streams if the plan says so, and tells. Always returns: after the timeout, after `interrupted`
+/// has become true, and, once everything is published, after ten seconds in which nothing arrived.
+/// Blocks; starts and ends the threads of
 /// the run.
 [[nodiscard]] Report run(const Plan& plan, const RunOptions& options,
                          const std::atomic<bool>& interrupted);

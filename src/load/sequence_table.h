@@ -33,6 +33,10 @@ class SequenceTable {
     return arrive_unexpectedly(place(stream, lane), due, index);
   }
 
+  /// One past the highest index that arrived.
+  [[nodiscard]] std::uint32_t due(std::uint32_t stream, std::uint32_t lane) const {
+    return due_[place(stream, lane)];
+  }
   /// Events among the first `published` of the lane that have not arrived.
   [[nodiscard]] std::uint64_t missing(std::uint32_t stream, std::uint32_t lane,
                                       std::uint32_t published) const;

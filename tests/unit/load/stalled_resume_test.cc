@@ -1,0 +1,257 @@
+// Whole runs against a server on loopback that does what a script says to the one stream that
+// stalls, and the right thing to the one that reads.
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "load/run.h"
+
+namespace ringcast::load {
+namespace {
+
+constexpr std::uint64_t kEvents = 12;    // of both topics, in turn
+constexpr std::uint64_t kOfStalled = 6;  // events 1, 3, 5, … are the stalled stream's
+constexpr std::string_view kGap = "event: gap\ndata: {}\n\n";
+
+/// What the stalled stream gets. `events` are its six events, encoded, with IDs 1 to 6.
+struct Script {
+  using Events = std::vector<std::string>;
+  /// Written when the last event has been published, to the connection opened before.
+  std::function<std::string(const Events& events)> first;
+  /// Then that connection ends, and the answer to the next one, with this Last-Event-ID, begins
+  /// so. Empty = the connection stays.
+  std::function<std::string(const Events& events, const std::string& id)> second;
+};
+
+class ScriptedServer {
+ public:
+  explicit ScriptedServer(Script script) : script_(std::move(script)) {
+    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t bytes = sizeof address;
+    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), bytes), 0);
+    EXPECT_EQ(listen(listener_, 16), 0);
+    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &bytes);
+    base_ = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    acceptor_ = std::thread{[this] { accept_all(); }};
+  }
+  ~ScriptedServer() {
+    shutdown(listener_, SHUT_RDWR);
+    acceptor_.join();
+    {
+      const std::lock_guard lock{mutex_};
+      for (const int connection : connections_) shutdown(connection, SHUT_RDWR);
+    }
+    for (auto& thread : threads_) thread.join();
+    for (const int connection : connections_) close(connection);
+    close(listener_);
+  }
+  ScriptedServer(const ScriptedServer&) = delete;
+  ScriptedServer& operator=(const ScriptedServer&) = delete;
+
+  [[nodiscard]] const std::string& base() const { return base_; }
+
+ private:
+  void accept_all() {
+    while (true) {
+      const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+      if (connection < 0) return;
+      const std::lock_guard lock{mutex_};
+      connections_.push_back(connection);
+      threads_.emplace_back([this, connection] { serve(connection); });
+    }
+  }
+
+  void serve(int connection) {
+    std::string bytes;
+    char buffer[4096];
+    while (true) {
+      const ssize_t received = recv(connection, buffer, sizeof buffer, 0);
+      if (received <= 0) return;
+      bytes.append(buffer, static_cast<std::size_t>(received));
+      const std::size_t head_end = bytes.find("\r\n\r\n");
+      if (head_end == std::string::npos) continue;
+      if (bytes.starts_with("GET")) {
+        open_stream(connection, bytes);
+        bytes.clear();
+      } else if (bytes.ends_with("}")) {
+        publish(bytes.substr(head_end + 4));
+        bytes.clear();
+        write(connection, "HTTP/1.1 204 No Content\r\n\r\n");
+      }
+    }
+  }
+
+  void open_stream(int connection, const std::string& request) {
+    write(connection, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+    const std::lock_guard lock{mutex_};
+    if (request.find("topic=load-0") != std::string::npos) {
+      reading_ = connection;
+      return;
+    }
+    stalled_ = connection;
+    constexpr std::string_view kName = "Last-Event-ID: ";
+    const std::size_t at = request.find(kName);
+    if (at == std::string::npos) return;
+    const std::size_t from = at + kName.size();
+    const std::string id = request.substr(from, request.find('\r', from) - from);
+    if (script_.second) write(connection, script_.second(events_, id));
+  }
+
+  void publish(const std::string& body) {
+    constexpr std::string_view kData = "\"data\":\"";
+    const std::size_t from = body.find(kData) + kData.size();
+    const std::string data = body.substr(from, body.find('"', from) - from);
+    const std::lock_guard lock{mutex_};
+    if (body.find("load-0") != std::string::npos) {
+      write(reading_, "data: " + data + "\n\n");
+      return;
+    }
+    events_.push_back("id: " + std::to_string(events_.size() + 1) + "\ndata: " + data + "\n\n");
+    if (events_.size() < kOfStalled) return;
+    write(stalled_, script_.first(events_));
+    if (script_.second) shutdown(stalled_, SHUT_WR);
+  }
+
+  static void write(int connection, const std::string& bytes) {
+    EXPECT_EQ(send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+
+  Script script_;
+  std::string base_;
+  int listener_ = -1;
+  std::thread acceptor_;
+  std::mutex mutex_;
+  std::vector<int> connections_;
+  std::vector<std::thread> threads_;
+  int reading_ = -1;
+  int stalled_ = -1;
+  Script::Events events_;
+};
+
+std::string joined(const Script::Events& events, std::size_t first, std::size_t end) {
+  std::string out;
+  for (std::size_t i = first; i < end; ++i) out += events[i];
+  return out;
+}
+
+Report run_against(Script script) {
+  const ScriptedServer server{std::move(script)};
+  Plan plan;
+  plan.events = parse_url(server.base() + "/events").value();
+  plan.publish = parse_url(server.base() + "/publish").value();
+  plan.streams = 2;
+  plan.stalled = 1;
+  plan.resume_stalled = true;
+  plan.reconnect = true;
+  plan.topics = 2;
+  plan.streams_per_ring = 16;
+  plan.connecting_max = 16;
+  plan.publications = kEvents;
+  plan.frame_bytes = 120;
+  plan.run = 7;
+  RunOptions options;
+  options.timeout_seconds = 20;
+  const std::atomic<bool> interrupted{false};
+  const Report report = run(plan, options, interrupted);
+  EXPECT_EQ(report.failure, "");
+  EXPECT_EQ(report.deliveries, kEvents - kOfStalled) << "the reading stream has its events";
+  EXPECT_EQ(report.missing, 0U);
+  return report;
+}
+
+TEST(StalledResume, EventsThatWaitedAreCountedOnce) {
+  const Report report =
+      run_against({.first = [](const auto& events) { return joined(events, 0, 6); }, .second = {}});
+  EXPECT_TRUE(report.good());
+  ASSERT_TRUE(report.resumed);
+  EXPECT_EQ(report.resumed->expected, kOfStalled);
+  EXPECT_EQ(report.resumed->deliveries, kOfStalled);
+  EXPECT_EQ(report.resumed->skipped, 0U);
+  EXPECT_EQ(report.resumed->missing(), 0U);
+  EXPECT_EQ(report.resumed->dropped, 0U);
+  EXPECT_EQ(report.gaps, 0U);
+}
+
+TEST(StalledResume, AHoleBehindAGapIsSkippedNotMissing) {
+  const Report report =
+      run_against({.first =
+                       [](const auto& events) {
+                         return joined(events, 0, 2) + std::string{kGap} + joined(events, 5, 6);
+                       },
+                   .second = {}});
+  EXPECT_TRUE(report.good());
+  EXPECT_EQ(report.resumed->deliveries, 3U);
+  EXPECT_EQ(report.resumed->skipped, 3U);
+  EXPECT_EQ(report.resumed->missing(), 0U);
+  EXPECT_EQ(report.gaps, 1U);
+}
+
+TEST(StalledResume, AHoleWithoutAGapFailsTheRun) {
+  const Report report = run_against({.first =
+                                         [](const auto& events) {
+                                           return joined(events, 0, 1) + std::string{kGap} +
+                                                  joined(events, 1, 2) + joined(events, 4, 6);
+                                         },
+                                     .second = {}});
+  EXPECT_FALSE(report.good()) << "the gap was before the event in front of the hole";
+  EXPECT_EQ(report.resumed->deliveries, 4U);
+  EXPECT_EQ(report.resumed->unannounced, 2U);
+  EXPECT_EQ(report.resumed->missing(), 2U);
+}
+
+TEST(StalledResume, ADuplicateFailsTheRun) {
+  const Report report = run_against(
+      {.first = [](const auto& events) { return joined(events, 0, 3) + joined(events, 2, 6); },
+       .second = {}});
+  EXPECT_FALSE(report.good());
+  EXPECT_EQ(report.duplicates, 1U);
+  EXPECT_EQ(report.resumed->deliveries, kOfStalled);
+}
+
+TEST(StalledResume, AStreamThatWasEndedGoesOnWithTheIdOfItsLastWholeEvent) {
+  const Report report = run_against(
+      {.first = [](const auto& events) { return joined(events, 0, 2) + "id: 3\ndata: cut"; },
+       .second =
+           [](const auto& events, const std::string& id) {
+             EXPECT_EQ(id, "2");
+             return joined(events, std::strtoul(id.c_str(), nullptr, 10), 6);
+           }});
+  EXPECT_TRUE(report.good());
+  EXPECT_EQ(report.resumed->deliveries, kOfStalled);
+  EXPECT_EQ(report.resumed->dropped, 1U);
+  EXPECT_EQ(report.dropped, 1U);
+  EXPECT_EQ(report.reconnects, 1U);
+}
+
+TEST(StalledResume, AStreamThatWasEndedAndComesTooLateNeedsAGapToo) {
+  for (const bool told : {true, false}) {
+    const Report report =
+        run_against({.first = [](const auto& events) { return joined(events, 0, 2); },
+                     .second =
+                         [told](const auto& events, const std::string&) {
+                           return (told ? std::string{kGap} : "") + joined(events, 4, 6);
+                         }});
+    EXPECT_EQ(report.good(), told);
+    EXPECT_EQ(report.resumed->skipped, told ? 2U : 0U);
+    EXPECT_EQ(report.resumed->missing(), told ? 0U : 2U);
+  }
+}
+
+}  // namespace
+}  // namespace ringcast::load
