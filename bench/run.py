@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Shows by measuring what Ringcast claims. README.md here tells what each figure means.
+
+  all         every scenario at full size (about a quarter of an hour), on a machine that does nothing else
+  short       every scenario, smaller and with fewer runs (under five minutes)
+  smoke       every scenario, tiny: only that the counts are right
+  idle, fanout, cost, throughput, slow
+              one scenario at full size
+
+Writes bench/results/<name>.md and .json. Exit code 0 when every count is exact; figures that a busy machine
+spoils are reported and decide nothing.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import time
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER))
+
+from suite import results, scenarios  # noqa: E402  (the path comes first)
+from suite.servers import Failure  # noqa: E402
+
+SETTLE_SECONDS = 3
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", default="short", choices=[*scenarios.PROFILES, *scenarios.SCENARIOS])
+    parser.add_argument("--only", nargs="+", choices=scenarios.SCENARIOS, metavar="SCENARIO",
+                        help="of `all`, `short` or `smoke`: these")
+    parser.add_argument("--build", type=pathlib.Path, default=FOLDER.parent / "build-bench",
+                        help="folder with ringcast, ringcast-load and bench/floor/floor (default: build-bench)")
+    parser.add_argument("--runs", type=int, help="of each variant where variants are compared")
+    parser.add_argument("--bytes", type=int, default=120, help="size of an event's frame; `slow` has its own")
+    cpus = sorted(os.sched_getaffinity(0))
+    parser.add_argument("--server-cpus", default=str(cpus[0]), help="as taskset takes them (default: %(default)s)")
+    parser.add_argument("--load-cpus", default=str(cpus[min(1, len(cpus) - 1)]), help="default: %(default)s")
+    parser.add_argument("--timeout", type=int, default=300, help="seconds for one run")
+    parser.add_argument("--results", type=pathlib.Path, default=FOLDER / "results",
+                        help="folder to write to (default: bench/results; smoke writes only if this is given)")
+    options = parser.parse_args()
+    options.build = options.build.resolve()
+    options.write = options.what != "smoke" or options.results != FOLDER / "results"
+    options.settle_seconds = 0.2 if options.what == "smoke" else SETTLE_SECONDS
+    options.progress = options.what != "smoke"
+    return options
+
+
+def main():
+    options = parse_options()
+    for program in ("ringcast", "ringcast-load", "bench/floor/floor"):
+        if not (options.build / program).exists():
+            sys.exit(f"{program} is not in the build folder; README.md tells how to build it, see --build too")
+    size = scenarios.PROFILES.get(options.what, scenarios.FULL)
+    chosen = options.only or ([options.what] if options.what in scenarios.SCENARIOS else list(scenarios.SCENARIOS))
+    where = results.machine()
+    if where["load average before"] > 0.5 and options.what != "smoke":
+        print(f"The load average is {where['load average before']}: something else runs, figures will be noisy.")
+    outcomes = []
+    begin = time.monotonic()
+    for name in chosen:
+        print(f"{name} …", flush=True)
+        try:
+            outcomes.append(scenarios.SCENARIOS[name](options, size))
+        except Failure as failure:
+            sys.exit(f"{name}: {failure}")
+    where["minutes"] = round((time.monotonic() - begin) / 60, 1)
+    print("\n" + results.markdown(options.what, where, outcomes))
+    if options.write:
+        results.write(options.results, options.what, where, outcomes)
+    if not all(outcome.good() for outcome in outcomes):
+        sys.exit("a count is wrong, see above")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Runs ringcast-load against a server that runs, and refuses a run that is not exact."""
+
+import json
+import statistics
+import subprocess
+
+from suite.servers import Failure, on_cpus
+
+# What is kept of a report, so that results stay small.
+KEPT = """open open_seconds frame_bytes published publish_seconds expected deliveries missing duplicates
+out_of_order dropped gaps deliveries_per_second latency_p50 latency_p99 opens_per_second
+server_cpu_ns_per_delivery server_hold_cpu_ns hold_seconds server_pss_bytes_per_stream
+server_pss_bytes_open server_pss_bytes_end slab_bytes_per_stream tcp_buffer_bytes_per_stream
+tcp_buffer_bytes_open tcp_buffer_bytes_end stalled stalled_expected stalled_deliveries stalled_skipped
+stalled_missing stalled_dropped stalled_seconds ended_slow gaps_sent""".split()
+
+
+def run(options, server, **arguments):
+    """One run; `arguments` are those of ringcast-load (`_` for `-`, True for a flag)."""
+    command = [
+        options.build / "ringcast-load",
+        "--url", f"{server.base}/events", "--publish-url", f"{server.base}/publish",
+        "--server-pid", server.pid, "--timeout", options.timeout, "--json", "-",
+    ]
+    for name, value in arguments.items():
+        command.append("--" + name.replace("_", "-"))
+        if value is not True:
+            command.append(value)
+    result = subprocess.run(on_cpus(options.load_cpus, command), stdout=subprocess.PIPE, text=True, check=False)
+    if not result.stdout:
+        raise Failure("ringcast-load wrote no report")
+    report = json.loads(result.stdout)
+    if not report["good"]:
+        reason = report["failure"] or "deliveries are not exact"
+        raise Failure(f"the run does not count: {reason}\n{json.dumps(report, indent=1)}")
+    report["latency_p50"] = report["latency_us"]["p50"]
+    report["latency_p99"] = report["latency_us"]["p99"]
+    report["opens_per_second"] = report["open"] / report["open_seconds"]
+    report["tcp_buffer_bytes_per_stream"] = (
+        report["tcp_buffer_bytes_open"] - report["tcp_buffer_bytes_empty"]) / report["open"]
+    return report
+
+
+def kept(report):
+    return {name: report[name] for name in KEPT if name in report}
+
+
+def median(reports, figure):
+    return statistics.median(report[figure] for report in reports)
+
+
+def spread_percent(reports, figure):
+    """Largest minus smallest, in percent of the median."""
+    values = [report[figure] for report in reports]
+    middle = statistics.median(values)
+    return 100 * (max(values) - min(values)) / middle if middle else 0
+
+
+def in_turn(options, runs, variants, run_one, show):
+    """Runs each variant `runs` times, alternately: whatever else the machine does falls on all of them.
+
+    The order turns around in every second round, so that none always comes first.
+    """
+    reports = {name: [] for name in variants}
+    for number in range(runs):
+        for name in variants if number % 2 == 0 else reversed(variants):
+            report = run_one(name)
+            reports[name].append(report)
+            if options.progress:
+                print(f"  run {number + 1} of {runs}  {name:<12}{show(report)}", flush=True)
+    return reports

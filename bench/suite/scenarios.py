@@ -1,0 +1,169 @@
+"""The scenarios: each shows one claim, and counts what it delivers."""
+
+import dataclasses
+
+from suite import generator, servers
+from suite.results import Outcome, Table
+from suite.slow import slow
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How large a profile makes the scenarios; 0 ordinary streams = as many as fit."""
+    idle_streams: int
+    idle_ordinary: int
+    idle_seconds: int
+    fanout_streams: int
+    fanout_ordinary: int
+    fanout_events: int
+    cost_streams: int
+    cost_events: int
+    cost_rate: float
+    cost_runs: int
+    throughput_events: int
+    throughput_runs: int
+    slow_readers: int
+    slow_stalled: int
+    slow_rate: float
+    slow_runs: int
+
+
+FULL = Size(
+    idle_streams=100_000, idle_ordinary=0, idle_seconds=10,
+    fanout_streams=100_000, fanout_ordinary=0, fanout_events=50,
+    cost_streams=60_000, cost_events=12, cost_rate=1, cost_runs=5,
+    throughput_events=12, throughput_runs=5,
+    slow_readers=20_000, slow_stalled=1_000, slow_rate=5, slow_runs=3)
+SHORT = dataclasses.replace(
+    FULL, idle_ordinary=5_000, idle_seconds=5, fanout_ordinary=5_000, fanout_events=20, cost_runs=2,
+    throughput_runs=1, slow_readers=10_000, slow_stalled=500, slow_rate=10, slow_runs=1)
+SMOKE = Size(
+    idle_streams=300, idle_ordinary=200, idle_seconds=1,
+    fanout_streams=300, fanout_ordinary=200, fanout_events=10,
+    cost_streams=300, cost_events=10, cost_rate=20, cost_runs=1,
+    throughput_events=10, throughput_runs=1,
+    slow_readers=200, slow_stalled=20, slow_rate=60, slow_runs=1)
+PROFILES = {"all": FULL, "short": SHORT, "smoke": SMOKE}
+
+DIRECT, ORDINARY = "direct", "ordinary"
+
+
+def modes(direct_streams, ordinary_streams):
+    """Streams by kind of descriptor. Ordinary ones are shared by all shards, so one shard has them all."""
+    fit = servers.ordinary_streams_max()
+    return {DIRECT: direct_streams, ORDINARY: min(ordinary_streams or fit, fit)}
+
+
+def ringcast(options, streams, descriptors):
+    shards = 1 if descriptors == ORDINARY else servers.shards_for(streams)
+    return servers.running("ringcast", options, {"server": {"shards": shards, "descriptors": descriptors}})
+
+
+def idle(options, size):
+    by_mode = modes(size.idle_streams, size.idle_ordinary)
+    outcome = Outcome(
+        "idle", "A stream without news costs the server a little memory and no CPU.",
+        {"seconds": size.idle_seconds, "heartbeats": "off", "shards, direct": servers.shards_for(size.idle_streams)})
+    table = Table("", *by_mode)
+    reports = {}
+    for mode, streams in by_mode.items():
+        with ringcast(options, streams, mode) as server:
+            reports[mode] = generator.run(options, server, streams=streams, hold=size.idle_seconds)
+        outcome.check(f"streams open, {mode}", reports[mode]["open"], streams)
+
+    def row(title, value):
+        table.add(title, *(value(report) for report in reports.values()))
+    row("streams", lambda r: r["open"])
+    row("user memory a stream, bytes", lambda r: r["server_pss_bytes_per_stream"])
+    row("kernel memory a stream: slab, both ends, bytes", lambda r: r["slab_bytes_per_stream"])
+    row("kernel memory a stream: TCP buffers, both ends, bytes", lambda r: r["tcp_buffer_bytes_per_stream"])
+    row("server CPU while idle, ns", lambda r: int(r["server_hold_cpu_ns"]))
+    row("server CPU while idle, % of one CPU", lambda r: r["server_hold_cpu_ns"] / r["hold_seconds"] / 1e7)
+    row("streams opened a second", lambda r: r["opens_per_second"])
+    outcome.tables.append(table)
+    outcome.runs = {mode: [generator.kept(report)] for mode, report in reports.items()}
+    return outcome
+
+
+def fanout(options, size):
+    by_mode = modes(size.fanout_streams, size.fanout_ordinary)
+    outcome = Outcome(
+        "fanout", "Every event reaches every stream exactly once and in order.",
+        {"events": size.fanout_events, "bytes": options.bytes, "rate": "as fast as answered"})
+    table = Table("", *by_mode)
+    reports = {}
+    for mode, streams in by_mode.items():
+        with ringcast(options, streams, mode) as server:
+            reports[mode] = generator.run(
+                options, server, streams=streams, events=size.fanout_events, bytes=options.bytes)
+        outcome.check(f"deliveries, {mode}", reports[mode]["deliveries"], streams * size.fanout_events)
+
+    def row(title, value):
+        table.add(title, *(value(report) for report in reports.values()))
+    row("streams", lambda r: r["open"])
+    row("deliveries", lambda r: r["deliveries"])
+    row("missing, twice or out of order", lambda r: r["missing"] + r["duplicates"] + r["out_of_order"])
+    row("deliveries a second", lambda r: r["deliveries_per_second"])
+    row("server CPU a delivery, ns", lambda r: r["server_cpu_ns_per_delivery"])
+    row("user memory of the whole server at the end, bytes a stream", lambda r: r["server_pss_bytes_end"] / r["open"])
+    outcome.tables.append(table)
+    outcome.runs = {mode: [generator.kept(report)] for mode, report in reports.items()}
+    return outcome
+
+
+COST_FIGURES = [
+    ("server_cpu_ns_per_delivery", "server CPU a delivery, ns"),
+    ("server_pss_bytes_per_stream", "user memory a stream, bytes"),
+    ("slab_bytes_per_stream", "kernel slab a stream, both ends, bytes"),
+    ("latency_p50", "latency p50, µs"),
+    ("latency_p99", "latency p99, µs"),
+]
+THROUGHPUT_FIGURES = [
+    ("deliveries_per_second", "deliveries a second"),
+    ("server_cpu_ns_per_delivery", "server CPU a delivery, ns"),
+    ("latency_p99", "latency p99, µs"),
+]
+
+
+def beside_the_floor(options, outcome, figures, runs, streams, **load):
+    """The same load on the floor and on Ringcast, alternately."""
+    names = ["floor", "ringcast"]
+    shards = {"server": {"shards": servers.shards_for(streams)}}
+    main_figure, main_title = figures[0]
+
+    def run_one(name):
+        with servers.running(name, options, shards if name == "ringcast" else {}) as server:
+            return generator.run(options, server, streams=streams, bytes=options.bytes, **load)
+    reports = generator.in_turn(options, runs, names, run_one, lambda r: f"{main_title}: {r[main_figure]:,.0f}")
+    table = Table("median", "floor", "spread %", "ringcast", "spread %", "ringcast : floor")
+    for figure, title in figures:
+        medians = [generator.median(reports[name], figure) for name in names]
+        spreads = [generator.spread_percent(reports[name], figure) for name in names]
+        ratio = medians[1] / medians[0] if medians[0] else None
+        table.add(title, medians[0], spreads[0], medians[1], spreads[1], ratio)
+    outcome.tables.append(table)
+    outcome.check("deliveries of ringcast", sum(r["deliveries"] for r in reports["ringcast"]),
+                  runs * streams * load["events"])
+    outcome.runs = {name: [generator.kept(report) for report in reports[name]] for name in names}
+    return outcome
+
+
+def cost(options, size):
+    outcome = Outcome(
+        "cost", "A delivery costs little more than the system call that it is.",
+        {"streams": size.cost_streams, "events": size.cost_events, "events a second": size.cost_rate,
+         "bytes": options.bytes, "runs each": options.runs or size.cost_runs})
+    return beside_the_floor(options, outcome, COST_FIGURES, options.runs or size.cost_runs, size.cost_streams,
+                            events=size.cost_events, rate=size.cost_rate)
+
+
+def throughput(options, size):
+    outcome = Outcome(
+        "throughput", "Under load, deliveries leave nearly as fast as a bare loop sends them.",
+        {"streams": size.cost_streams, "events": size.throughput_events, "rate": "as fast as answered",
+         "bytes": options.bytes, "runs each": options.runs or size.throughput_runs})
+    return beside_the_floor(options, outcome, THROUGHPUT_FIGURES, options.runs or size.throughput_runs,
+                            size.cost_streams, events=size.throughput_events)
+
+
+SCENARIOS = {"idle": idle, "fanout": fanout, "cost": cost, "throughput": throughput, "slow": slow}

@@ -1,0 +1,132 @@
+"""Starts what is measured: Ringcast with a configuration of its own, or the floor."""
+
+import contextlib
+import math
+import pathlib
+import resource
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+SLOTS_OF_A_SHARD = 19_500  # a ring's table is bounded by RLIMIT_NOFILE, 20,000 on many machines
+SPREAD_ROOM = 1.15         # SO_REUSEPORT spreads by hash, never evenly
+LISTEN_SECONDS = 30
+EXIT_SECONDS = 60
+
+
+class Failure(Exception):
+    """A run that cannot count; the message says why."""
+
+
+def shards_for(streams):
+    return max(1, math.ceil(streams * SPREAD_ROOM / SLOTS_OF_A_SHARD))
+
+
+def ordinary_streams_max():
+    """Streams that one process holds with ordinary descriptors; a tenth is left for all else."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 9 // 10
+
+
+def on_cpus(cpus, command):
+    return ["taskset", "--cpu-list", cpus, *map(str, command)]
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def toml(sections):
+    def value(v):
+        if isinstance(v, bool):
+            return str(v).lower()
+        return f'"{v}"' if isinstance(v, str) else str(v)
+    lines = []
+    for name, keys in sections.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {value(v)}" for key, v in keys.items()]
+    return "\n".join(lines) + "\n"
+
+
+class Server:
+    """A server that runs. `pid` is its process, `base` the URL without a path."""
+
+    def __init__(self, pid, base, admin_base):
+        self.pid = pid
+        self.base = base
+        self.admin_base = admin_base
+
+    def metric(self, name):
+        """The sum of a metric over all shards."""
+        with urllib.request.urlopen(f"{self.admin_base}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        values = [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + "{", name + " "))]
+        if not values:
+            raise Failure(f"the server has no metric {name}")
+        return int(sum(values))
+
+
+def floor_command(options, port, _admin_port, _folder, _sections):
+    return [options.build / "bench/floor/floor", "--port", port]
+
+
+def ringcast_command(options, port, admin_port, folder, sections):
+    """`sections` of the configuration, over what every benchmark has."""
+    everywhere = {
+        "server": {"admin_listen": f"127.0.0.1:{admin_port}", "drain_seconds": 0, "state_directory": str(folder)},
+        "stream": {"heartbeat_seconds": 0},
+        "log": {"level": "warning"},
+    }
+    for name, keys in sections.items():
+        everywhere.setdefault(name, {}).update(keys)
+    text = toml(everywhere).replace("[server]\n", f'[server]\nlisten = ["0.0.0.0:{port}"]\n')
+    config = folder / "ringcast.toml"
+    config.write_text(text + toml({"auth": {"required": False}}))
+    check = [options.build / "ringcast", "check", "--config", config]
+    if subprocess.run(check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        config.write_text(text)  # a build without authentication; `serve` reports what else is wrong
+    return [options.build / "ringcast", "serve", "--config", config]
+
+
+COMMANDS = {"floor": floor_command, "ringcast": ringcast_command}
+
+
+def wait_until_listening(process, port, log):
+    until = time.monotonic() + LISTEN_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise Failure(f"the server ended at once:\n{log.read_text()}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise Failure(f"the server does not listen:\n{log.read_text()}")
+
+
+@contextlib.contextmanager
+def running(name, options, sections):
+    """Runs the server in an empty folder, on its CPUs, and ends it."""
+    with tempfile.TemporaryDirectory(prefix="ringcast-bench-") as folder_name:
+        folder = pathlib.Path(folder_name)
+        port, admin_port = free_ports(2)
+        log = folder / "log"
+        with log.open("w") as out:
+            command = on_cpus(options.server_cpus, COMMANDS[name](options, port, admin_port, folder, sections))
+            # taskset becomes the server, so this is the server's pid.
+            process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            wait_until_listening(process, port, log)
+            yield Server(process.pid, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}")
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=EXIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            # The kernel frees sockets after their process has ended; the next run measures what it holds.
+            time.sleep(options.settle_seconds)
