@@ -85,6 +85,12 @@ TEST_F(FileHighWaterTest, MarkNeverSinks) {
   opened.value()->request(kMs + 1);
   await(*opened.value(), kMs + 1);
   EXPECT_EQ(read(), std::to_string(kMs + 1) + "\n");
+  // Also while the larger one still waits for the disk.
+  for (std::uint64_t ms = kMs + 1000; ms < kMs + 20'000; ms += 1000) {
+    opened.value()->request(ms);
+    opened.value()->request(ms - 500);
+    await(*opened.value(), ms);
+  }
 }
 
 TEST_F(FileHighWaterTest, NothingIsWrittenUnasked) {
