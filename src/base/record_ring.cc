@@ -69,6 +69,10 @@ void RecordRing::release(std::size_t reader) {
   me.position.store(me.next, std::memory_order_release);
 }
 
+void RecordRing::retire(std::size_t reader) {
+  readers_[reader].position.store(~std::uint64_t{0}, std::memory_order_release);
+}
+
 bool RecordRing::empty(std::size_t reader) const {
   return readers_[reader].position.load(std::memory_order_relaxed) ==
          written_.load(std::memory_order_acquire);

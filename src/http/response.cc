@@ -167,7 +167,8 @@ void ResponseWriter::no_body() {
 }
 
 void write_error(std::string& out, std::uint16_t status, std::string_view reason,
-                 std::string_view date, bool keep_alive, std::uint32_t retry_after_seconds) {
+                 std::string_view date, bool keep_alive, std::uint32_t retry_after_seconds,
+                 bool head_only) {
   std::string json = R"({"error":")";
   append_json_escaped(json, reason);
   json += R"("})";
@@ -177,7 +178,7 @@ void write_error(std::string& out, std::uint16_t status, std::string_view reason
     append_number(out, retry_after_seconds);
     out += "\r\n";
   }
-  writer.body("application/json", json);
+  writer.body("application/json", json, head_only);
 }
 
 void write_stream_head(std::string& out, std::uint8_t minor_version, std::string_view date) {

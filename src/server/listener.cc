@@ -23,15 +23,13 @@ bool set(int descriptor, int level, int name, const T& value) {
 }
 
 bool set_options(int descriptor) {
-  const linger at_once{.l_onoff = 1, .l_linger = 0};
   return set(descriptor, IPPROTO_TCP, TCP_NODELAY, 1) &&
          set(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kNotSentLowWaterBytes) &&
          set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1) &&
          set(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, kKeepIdleSeconds) &&
          set(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, kKeepIntervalSeconds) &&
          set(descriptor, IPPROTO_TCP, TCP_KEEPCNT, kKeepProbes) &&
-         set(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs) &&
-         set(descriptor, SOL_SOCKET, SO_LINGER, at_once);
+         set(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
 }
 
 Error fault(const config::ListenAddress& address, int reason) {

@@ -21,8 +21,6 @@ struct Listeners {
 ///   TCP_NOTSENT_LOWAT      little unsent data in the kernel for a client that does not read
 ///   SO_KEEPALIVE and co.   a silent client is noticed within about a minute
 ///   TCP_USER_TIMEOUT       likewise when data is unacknowledged
-///   SO_LINGER of 0         an abort frees the kernel's memory at once (a graceful end shuts down
-///   first)
 /// The error names the address. The caller closes the descriptors.
 [[nodiscard]] Result<Listeners> open_listeners(const config::ListenAddress& address,
                                                std::size_t shards);

@@ -123,6 +123,7 @@ Result<void> HubThread::wait_started() {
 void HubThread::stop() {
   stop_.store(true, std::memory_order_release);
   if (uring::Ring* const ring = ring_.load(std::memory_order_acquire)) ring->wake_from_outside();
+  released_.happen();
 }
 
 void HubThread::run() {
@@ -132,6 +133,7 @@ void HubThread::run() {
   if (!ring) {
     outcome_ = ring.error();
     started_.happen();
+    released_.wait();
     return;
   }
   hub::Hub hub(exchange_, store_, *ring.value(), counters_);
@@ -140,6 +142,7 @@ void HubThread::run() {
   while (!stop_.load(std::memory_order_acquire)) {
     ring.value()->wait(hub.turn(read_clock()));
   }
+  released_.wait();
 }
 
 }  // namespace ringcast::server

@@ -87,6 +87,7 @@ class HubThread {
   std::atomic<uring::Ring*> ring_{nullptr};
   Result<void> outcome_;
   Moment started_;
+  Moment released_;  // by `stop`, which wakes the ring before
   std::thread thread_;
 };
 

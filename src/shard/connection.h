@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ringcast/http/request.h"
@@ -43,12 +44,15 @@ struct Connection {
     bool continue_sent = false;       ///< 100 Continue for this request
     bool receive_paused = false;      ///< too much input waits; the receive is being cancelled
     bool ended_by_peer = false;       ///< no more input will come; the answer still goes out
+    bool next_queued = false;         ///< its next request is to be looked at in the next turn
     bool output_queued = false;       ///< in the list of connections with output
     bool output_blocked = false;      ///< waits until the socket can be written
     bool reply_keep_alive = true;     ///< of the request that waits for the hub
     bool stream_reserved = false;     ///< counts as a stream already, with `topic_set` interned
     std::uint32_t topic_set = 0;
+    std::size_t input_used = 0;  ///< of `input`, taken by the parser
     std::size_t output_sent = 0;
+    std::uint64_t waits_for_position = 0;  ///< of the inbox, before the stream can be opened
     std::uint64_t deadline_since_ns = 0;
   };
 
@@ -57,6 +61,11 @@ struct Connection {
   Progress at;
   std::uint32_t serial = 0;  ///< counts requests for ever; a late reply to an older one is dropped
   http::RequestParser parser;
+  /// What has arrived and waits to be parsed.
+  [[nodiscard]] std::string_view pending_input() const {
+    return std::string_view(input).substr(at.input_used);
+  }
+
   std::string input;  ///< arrived behind the current request (pipelining)
   std::string output;
 

@@ -127,6 +127,11 @@ void Lifecycle::finish(uring::Slot slot) {
 }
 
 void Lifecycle::abort(uring::Slot slot) {
+  context_.table[slot].set(Fact::reset);
+  close(slot);
+}
+
+void Lifecycle::close(uring::Slot slot) {
   Stream& stream = context_.table[slot];
   if (stream.phase == Phase::closing) return;
   RC_ASSERT(stream.phase != Phase::free && stream.phase != Phase::accepting);
@@ -146,7 +151,8 @@ void Lifecycle::settle_if_quiet(uring::Slot slot) {
   }
   if (stream.phase != Phase::closing) return;
   stream.set(Armed::close);
-  context_.ring.close(context_.table.handle(slot));
+  context_.ring.close(context_.table.handle(slot),
+                      stream.is(Fact::reset) ? uring::Closing::reset : uring::Closing::in_order);
 }
 
 std::uint64_t Lifecycle::expire_lingering() {
@@ -154,7 +160,7 @@ std::uint64_t Lifecycle::expire_lingering() {
     const uring::Slot slot = context_.lingering.front();
     const std::uint32_t age_ms = context_.now_ms() - context_.table[slot].since_ms;
     if (age_ms < kLingerMs) return context_.now.mono_ns + (kLingerMs - age_ms) * kNsPerMs;
-    abort(slot);
+    close(slot);
   }
   return 0;
 }

@@ -40,10 +40,12 @@ class Lifecycle {
   /// Ends our direction, reads and drops what comes until the peer's end or `kLingerMs`, then
   /// aborts.
   void finish(uring::Slot slot);
-  /// Cancels what is armed and closes when the last completion is there. Listeners have a zero
-  /// linger time, so the kernel's memory is free at once and the peer gets a reset.
+  /// Cancels what is armed and closes when the last completion is there. What the kernel holds for
+  /// the peer is dropped, so that a client that does not read costs no memory any more.
   void abort(uring::Slot slot);
-  /// Aborts those that lingered too long. Returns when to call again, or 0.
+  /// The same, but what the kernel holds for the peer is delivered.
+  void close(uring::Slot slot);
+  /// Closes those that lingered too long. Returns when to call again, or 0.
   [[nodiscard]] std::uint64_t expire_lingering();
 
   // --- completions

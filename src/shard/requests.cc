@@ -12,8 +12,10 @@ namespace {
 
 constexpr std::size_t kInputMax = 64 << 10;  // of a connection whose request is being answered
 constexpr std::uint64_t kKeepAliveNs = 60 * kNsPerSecond;
-constexpr std::size_t kSendsPerFlush = 128;
-constexpr int kFlushesPerTurn = 16;
+constexpr std::size_t kSendsPerFlush = 128;  // as many as the pump sends in a slice
+constexpr std::uint64_t kSilentNs =
+    kNsPerSecond;  // a new connection may say nothing for this long when room is short
+constexpr int kEndedForRoomPerTurn = 16;
 
 }  // namespace
 
@@ -88,20 +90,43 @@ void Requests::abort_all() {
 
 // --- input
 
+Connection* Requests::find(uring::Handle handle) {
+  if (!context_.table.current(handle)) return nullptr;
+  return context_.table[handle.slot].phase == Phase::request ? &connection_of(handle.slot)
+                                                             : nullptr;
+}
+
 void Requests::on_receive(uring::Slot slot, std::int32_t result, std::span<const std::byte> data) {
   Connection& connection = connection_of(slot);
-  if (result <= 0) {
+  if (result < 0) {
+    abort(slot);
+    return;
+  }
+  if (result == 0) {
+    // A client may end its direction and still read: what is whole is answered, half a request is
+    // not.
     connection.at.ended_by_peer = true;
-    // Half a request will never be whole; a whole one is still answered (a client may half-close).
-    if (result < 0 || connection.at.state == Connection::State::reading) abort(slot);
+    end_if_nothing_comes(connection);
     return;
   }
   connection.input.append(reinterpret_cast<const char*>(data.data()), data.size());
-  if (connection.at.state == Connection::State::reading) {
+  if (connection.at.state == Connection::State::reading && !connection.at.next_queued) {
     advance(connection);
-  } else if (connection.input.size() > kInputMax) {
+  } else if (connection.pending_input().size() > kInputMax) {
     connection.at.receive_paused = true;
     lifecycle_.pause_receive(slot);
+  }
+}
+
+void Requests::end_if_nothing_comes(Connection& connection) {
+  if (!connection.at.ended_by_peer || connection.at.next_queued ||
+      connection.at.state != Connection::State::reading) {
+    return;
+  }
+  if (connection.parser.started()) {
+    abort(connection.at.slot);
+  } else {
+    finish(connection.at.slot);
   }
 }
 
@@ -116,18 +141,27 @@ void Requests::on_receive_end(uring::Slot slot) {
   }
 }
 
+void Requests::on_cancelled(uring::Slot slot) {
+  resume_receive(connection_of(slot));
+}
+
 void Requests::resume_receive(Connection& connection) {
   const Stream& stream = context_.table[connection.at.slot];
-  if (!connection.at.receive_paused || connection.input.size() > kInputMax / 2) return;
+  if (!connection.at.receive_paused || connection.pending_input().size() > kInputMax / 2) return;
   if (stream.is(Armed::receive) || stream.cancels > 0) return;
   connection.at.receive_paused = false;
   lifecycle_.arm_receive(connection.at.slot);
 }
 
 void Requests::advance(Connection& connection) {
-  if (connection.input.empty()) return;
-  const std::size_t used = connection.parser.feed(connection.input);
-  connection.input.erase(0, used);
+  connection.at.input_used += connection.parser.feed(connection.pending_input());
+  if (connection.at.input_used == connection.input.size()) {
+    connection.input.clear();
+    connection.at.input_used = 0;
+  } else if (connection.at.input_used > kInputMax / 2) {
+    connection.input.erase(0, connection.at.input_used);
+    connection.at.input_used = 0;
+  }
   resume_receive(connection);
   switch (connection.parser.state()) {
     case http::ParseState::head:
@@ -172,46 +206,56 @@ void Requests::queue_output(Connection& connection) {
 }
 
 bool Requests::flush_output() {
-  for (int round = 0; round < kFlushesPerTurn && !with_output_.empty(); ++round) {
-    sending_.clear();
-    const std::size_t first = with_output_.size() - std::min(with_output_.size(), kSendsPerFlush);
-    sending_.assign(with_output_.begin() + static_cast<std::ptrdiff_t>(first), with_output_.end());
-    with_output_.resize(first);
+  if (with_output_.empty()) return false;
+  const auto first = with_output_.begin() +
+                     static_cast<std::ptrdiff_t>(std::min(with_output_.size(), kSendsPerFlush));
+  sending_.assign(with_output_.begin(), first);
+  with_output_.erase(with_output_.begin(), first);
 
-    std::array<std::int32_t, kSendsPerFlush> taken{};
-    for (std::uint32_t i = 0; i < sending_.size(); ++i) {
-      const uring::Handle handle = sending_[i];
-      taken[i] = -ECANCELED;
-      if (!context_.table.current(handle) || context_.table[handle.slot].phase != Phase::request)
-        continue;
-      Connection& connection = connection_of(handle.slot);
-      connection.at.output_queued = false;
-      const auto rest =
-          std::as_bytes(std::span(connection.output)).subspan(connection.at.output_sent);
-      taken[i] = static_cast<std::int32_t>(rest.size());
-      context_.ring.send(handle.slot, rest, i);
+  constexpr std::int32_t kNotSent = -ECANCELED;
+  std::array<std::int32_t, kSendsPerFlush> taken{};
+  for (std::uint32_t i = 0; i < sending_.size(); ++i) {
+    Connection* const connection = find(sending_[i]);
+    taken[i] = kNotSent;
+    if (connection == nullptr) continue;
+    connection->at.output_queued = false;
+    const auto rest =
+        std::as_bytes(std::span(connection->output)).subspan(connection->at.output_sent);
+    taken[i] = static_cast<std::int32_t>(rest.size());
+    context_.ring.send(connection->at.slot, rest, i);
+  }
+  for (const uring::SendFailure& failure : context_.ring.flush_sends()) {
+    taken[failure.place] = failure.result;
+  }
+  for (std::size_t i = 0; i < sending_.size(); ++i) {
+    if (taken[i] == kNotSent) continue;
+    const uring::Slot slot = sending_[i].slot;
+    if (taken[i] < 0 && taken[i] != -EAGAIN) {
+      abort(slot);
+      continue;
     }
-    for (const uring::SendFailure& failure : context_.ring.flush_sends()) {
-      taken[failure.place] = failure.result;
-    }
-    for (std::size_t i = 0; i < sending_.size(); ++i) {
-      if (taken[i] == -ECANCELED) continue;
-      const uring::Slot slot = sending_[i].slot;
-      Connection& connection = connection_of(slot);
-      if (taken[i] < 0 && taken[i] != -EAGAIN) {
-        abort(slot);
-        continue;
-      }
-      connection.at.output_sent += static_cast<std::size_t>(std::max(taken[i], 0));
-      if (connection.at.output_sent == connection.output.size()) {
-        output_done(connection);
-      } else {
-        connection.at.output_blocked = true;
-        lifecycle_.arm_writable(slot);
-      }
+    Connection& connection = connection_of(slot);
+    connection.at.output_sent += static_cast<std::size_t>(std::max(taken[i], 0));
+    if (connection.at.output_sent == connection.output.size()) {
+      output_done(connection);
+    } else {
+      connection.at.output_blocked = true;
+      lifecycle_.arm_writable(slot);
     }
   }
-  return !with_output_.empty();
+  return true;
+}
+
+void Requests::begin_next_requests() {
+  beginning_.swap(with_next_);
+  for (const uring::Handle handle : beginning_) {
+    Connection* const connection = find(handle);
+    if (connection == nullptr) continue;
+    connection->at.next_queued = false;
+    advance(*connection);
+    if (connection == find(handle)) end_if_nothing_comes(*connection);
+  }
+  beginning_.clear();
 }
 
 void Requests::on_writable(uring::Slot slot) {
@@ -247,17 +291,18 @@ void Requests::output_done(Connection& connection) {
       return;
     }
     case AfterOutput::next_request:
-      if (connection.at.ended_by_peer && connection.input.empty()) {
-        finish(slot);
-        return;
-      }
       connection.parser.reset();
       ++connection.serial;
       connection.at.state = Connection::State::reading;
       connection.at.continue_sent = false;
       set_deadline(connection, Deadline::keep_alive);
       resume_receive(connection);
-      advance(connection);
+      if (connection.pending_input().empty()) {
+        end_if_nothing_comes(connection);
+      } else {
+        connection.at.next_queued = true;
+        with_next_.push_back(context_.table.handle(slot));
+      }
       return;
   }
 }
@@ -306,6 +351,21 @@ std::uint64_t Requests::expire_deadlines() {
     }
   }
   return next;
+}
+
+void Requests::make_room(std::size_t wanted) {
+  const auto end_first = [this](Deadline kind, std::uint64_t age_ns) {
+    const DeadlineList& list = deadlines_[static_cast<std::size_t>(kind)];
+    if (list.empty()) return false;
+    const Connection& oldest = pool_[list.front()];
+    if (oldest.parser.started() || oldest.at.next_queued) return false;
+    if (context_.now.mono_ns - oldest.at.deadline_since_ns < age_ns) return false;
+    finish(oldest.at.slot);
+    return true;
+  };
+  for (int i = 0; i < kEndedForRoomPerTurn && pool_.free_count() < wanted; ++i) {
+    if (!end_first(Deadline::keep_alive, 0) && !end_first(Deadline::head, kSilentNs)) return;
+  }
 }
 
 void Requests::expire(Connection& connection) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,20 +34,28 @@ class Requests {
   void on_connected(uring::Slot slot);
   void on_receive(uring::Slot slot, std::int32_t result, std::span<const std::byte> data);
   void on_receive_end(uring::Slot slot);
+  void on_cancelled(uring::Slot slot);
   void on_writable(uring::Slot slot);
 
   /// Answers the publishers whose event has its ID.
   void take_replies();
   /// Answers those who named a position that this shard's log had not reached yet.
   void retry_waiting_for_log();
-  /// Sends what is to be sent; what that leads to (the next pipelined request) too, within a bound.
-  /// True when some is left for the next turn.
+  /// Looks at the next pipelined request of those who were answered: one for each connection in a
+  /// turn, so that nobody who sends a thousand at once delays the others or the events.
+  void begin_next_requests();
+  /// Sends what is to be sent, within a bound, first come first served. True when it sent something
+  /// or something is left: there is more to do in the next turn.
   [[nodiscard]] bool flush_output();
+  [[nodiscard]] bool output_waits() const { return !with_output_.empty() || !with_next_.empty(); }
   /// True once after commands were written for the hub.
   [[nodiscard]] bool take_wrote_commands() { return std::exchange(wrote_commands_, false); }
 
   /// Ends connections whose deadline has passed. Returns the next deadline, or 0.
   [[nodiscard]] std::uint64_t expire_deadlines();
+  /// When fewer than `wanted` connections are free, ends some that hold one without a request: idle
+  /// ones first, then those that have said nothing for a while.
+  void make_room(std::size_t wanted);
   /// Ends the idle ones; the others end after their answer.
   void begin_drain();
   /// Ends the rest.
@@ -60,6 +69,9 @@ class Requests {
   }
   void advance(Connection& connection);
   void resume_receive(Connection& connection);
+  /// The peer has ended its direction: ends the connection unless something is still to be
+  /// answered.
+  void end_if_nothing_comes(Connection& connection);
   void handle(Connection& connection);
   void handle_events(Connection& connection, const http::Request& request);
   void handle_publish(Connection& connection, const http::Request& request);
@@ -72,6 +84,9 @@ class Requests {
     std::string fault;  ///< why not, or empty
   };
   [[nodiscard]] Subscription read_subscription(const http::Request& request);
+
+  /// The connection that the handle means, if it still is in its request phase.
+  [[nodiscard]] Connection* find(uring::Handle handle);
 
   void answer(Connection& connection, AfterOutput after);
   void answer_error(Connection& connection, std::uint16_t status, std::string_view reason,
@@ -102,7 +117,9 @@ class Requests {
   http::DateCache date_;
   std::vector<uring::Handle> with_output_;
   std::vector<uring::Handle> sending_;
-  std::vector<uring::Handle> waiting_for_log_;
+  std::vector<uring::Handle> with_next_;
+  std::vector<uring::Handle> beginning_;
+  std::deque<uring::Handle> waiting_for_log_;  // in the order of what they wait for
   std::string decoded_;
   std::string position_text_;  // what the subscription's position views
   std::size_t publishes_in_flight_ = 0;

@@ -56,7 +56,9 @@ void Requests::answer_error(Connection& connection, std::uint16_t status, std::s
                             std::uint32_t retry_after_seconds) {
   const bool keep = keep_alive(connection.parser.request());
   (status >= 500 ? context_.counters.responses_5xx : context_.counters.responses_4xx).add();
-  http::write_error(connection.output, status, reason, date(), keep, retry_after_seconds);
+  const bool head_only = connection.parser.request().method == http::Method::head;
+  http::write_error(connection.output, status, reason, date(), keep, retry_after_seconds,
+                    head_only);
   answer(connection, keep ? AfterOutput::next_request : AfterOutput::close);
 }
 
@@ -70,7 +72,8 @@ void Requests::refuse(Connection& connection, std::string_view reason, bool want
                         request.accept.find("text/event-stream") != std::string_view::npos));
   if (!as_stream) {
     context_.counters.responses_5xx.add();
-    http::write_error(connection.output, 503, reason, date(), false, kFullRetrySeconds);
+    http::write_error(connection.output, 503, reason, date(), false, kFullRetrySeconds,
+                      request.method == http::Method::head);
     answer(connection, AfterOutput::close);
     return;
   }
@@ -128,13 +131,14 @@ Requests::Subscription Requests::read_subscription(const http::Request& request)
 }
 
 void Requests::retry_waiting_for_log() {
-  std::vector<uring::Handle> waiting;
-  waiting.swap(waiting_for_log_);
-  for (const uring::Handle handle : waiting) {
-    if (!context_.table.current(handle) || context_.table[handle.slot].phase != Phase::request)
-      continue;
-    Connection& connection = connection_of(handle.slot);
-    handle_events(connection, connection.parser.request());
+  // In the order of what they wait for, so the first one that must go on waiting ends the search.
+  const std::uint64_t reached = context_.exchange.events().position(context_.options.index);
+  while (!waiting_for_log_.empty()) {
+    Connection* const connection = find(waiting_for_log_.front());
+    const bool waits = connection != nullptr && connection->at.waits_for_position != 0;
+    if (waits && connection->at.waits_for_position > reached) return;
+    waiting_for_log_.pop_front();
+    if (waits) handle_events(*connection, connection->parser.request());
   }
 }
 
@@ -142,14 +146,18 @@ void Requests::handle_events(Connection& connection, const http::Request& reques
   Subscription wanted = read_subscription(request);
   std::sort(wanted.topics.begin(), wanted.topics.end());
   wanted.topics.erase(std::unique(wanted.topics.begin(), wanted.topics.end()), wanted.topics.end());
-  // Another shard was faster: the event is on its way to this one, and not an unknown position.
-  const bool ahead = wanted.fault.empty() && streams_.is_ahead_of_log(wanted.position);
+  // Another shard may have been faster: then the event is on its way to this one, among what waits
+  // in the inbox at this moment, and not an unknown position. Once that is read, the log decides.
+  const bool ahead = wanted.fault.empty() && connection.at.waits_for_position == 0 &&
+                     streams_.is_ahead_of_log(wanted.position);
   if (ahead || !wanted.fault.empty() || draining_ || !streams_.reserve()) {
     for (const sse::TopicId topic : wanted.topics) context_.topics.release_unused(topic);
     if (!wanted.fault.empty()) {
       answer_error(connection, 400, wanted.fault);
     } else if (ahead) {
       connection.at.state = Connection::State::waiting;
+      connection.at.waits_for_position = context_.exchange.events().written();
+      set_deadline(connection, Deadline::write);
       waiting_for_log_.push_back(context_.table.handle(connection.at.slot));
     } else {
       refuse(connection, draining_ ? "the server is stopping" : "no room for more streams", true);
@@ -221,11 +229,12 @@ void Requests::take_replies() {
 void Requests::handle_reply(const hub::PublishReply& reply) {
   // The connection may be gone, and its slot another's: then the event stands and nobody hears of
   // it.
-  if (!context_.table.current(reply.origin)) return;
-  if (context_.table[reply.origin.slot].phase != Phase::request) return;
-  Connection& connection = connection_of(reply.origin.slot);
-  if (connection.serial != reply.serial || connection.at.state != Connection::State::waiting)
+  Connection* const found = find(reply.origin);
+  if (found == nullptr) return;
+  Connection& connection = *found;
+  if (connection.serial != reply.serial || connection.at.state != Connection::State::waiting) {
     return;
+  }
   const bool keep = connection.at.reply_keep_alive && !draining_;
   std::array<char, kEventIdTextMax> id;
   const std::size_t length = format_event_id(reply.id, id);

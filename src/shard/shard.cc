@@ -97,23 +97,29 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   context.counters.turns.add();
 
   bool more = parts.handle_completions();
+  parts.requests.begin_next_requests();
   parts.requests.take_replies();
   // Streams whose head goes out now join before the log may evict what they ask for.
   more |= parts.requests.flush_output();
   const bool released_room = parts.append_news();
   parts.requests.retry_waiting_for_log();
   parts.pump.slice();
-  std::uint64_t next = parts.streams.tick();
+
+  std::uint64_t next = 0;
   const auto sooner = [&next](std::uint64_t at) {
     if (at != 0) next = next == 0 ? at : std::min(next, at);
   };
   sooner(parts.requests.expire_deadlines());
   sooner(parts.lifecycle.expire_lingering());
   sooner(parts.drain(drain_requested_.load(std::memory_order_acquire)));
+  parts.requests.make_room(parts.lifecycle.accepts_wanted());
   parts.lifecycle.arm_accepts(parts.requests.connections_free());
   sooner(parts.lifecycle.next_accept_try_ns());
-  more |= parts.requests.flush_output();  // what deadlines and replies led to
-  parts.tell_hub(released_room);
+  sooner(parts.streams.tick());
+  // What replies and deadlines led to leaves in the next turn at the latest.
+  more |= parts.requests.output_waits();
+  if (finished()) context.exchange.events().retire(context.options.index);
+  parts.tell_hub(released_room || finished());
   context.counters.slots_used.set(context.table.in_use());
   context.counters.tail_bytes.set(context.tails.bytes_used());
 
@@ -154,6 +160,9 @@ void Shard::Parts::handle(const uring::Completion& completion) {
       break;
     case Operation::cancel:
       lifecycle.on_cancel(slot);
+      if (context.table.current(completion.handle) && context.table[slot].phase == Phase::request) {
+        requests.on_cancelled(slot);
+      }
       break;
     case Operation::shutdown_write:
       lifecycle.on_shutdown(slot);
@@ -186,10 +195,10 @@ void Shard::Parts::on_receive(const uring::Completion& completion) {
     case Phase::lingering:
       // What still comes is dropped; the end of it is what we wait for.
       if (completion.more) break;
-      if (completion.result == -ENOBUFS || completion.result > 0) {
+      if (ended_by_us || completion.result > 0) {
         lifecycle.arm_receive(slot);
       } else {
-        lifecycle.abort(slot);
+        lifecycle.close(slot);
       }
       break;
     case Phase::free:

@@ -44,6 +44,7 @@ enum class Fact : std::uint8_t {
   blocked = 2,         ///< its socket is full; appending may overtake it
   woke = 4,            ///< was told that it can write, and nothing was sent since
   end_after_tail = 8,  ///< its last words are in the tail; finish when they are out
+  reset = 32,          ///< to be closed with a reset
   stray_bytes = 16,    ///< the client said something after its request
 };
 

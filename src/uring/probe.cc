@@ -126,7 +126,7 @@ Result<void> try_stream(Trial& trial) {
 
 /// Whether the closed connection's peer sees the end while the other connection's receive is armed.
 bool releases_closed_descriptor(Trial& trial) {
-  trial.ring->close(kClosed);
+  trial.ring->close(kClosed, Closing::in_order);
   const auto end = Clock::now() + kReleaseLimit;
   Completion completion;
   while (Clock::now() < end) {

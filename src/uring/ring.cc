@@ -213,7 +213,38 @@ void Ring::shutdown_write(Handle handle) {
   io_uring_sqe_set_data64(entry, encode(Tag{Operation::shutdown_write, handle}));
 }
 
-void Ring::close(Handle handle) {
+namespace {
+
+// What SO_LINGER must be for close to reset: the kernel reads it when the command runs.
+constexpr linger kLingerNot{.l_onoff = 1, .l_linger = 0};
+
+// setsockopt of a direct descriptor, SOCKET_URING_OP_SETSOCKOPT (Linux 6.7; direct descriptors are
+// used from 6.13 on only). liburing 2.3 does not know it, so the union fields are named by what
+// they were before: `addr` is level and name, `file_index` the length, `addr3` the value.
+void prepare_reset(io_uring_sqe* entry, Slot slot) {
+  constexpr std::uint32_t kSetSocketOption = 3;
+  io_uring_prep_rw(IORING_OP_URING_CMD, entry, static_cast<int>(to_index(slot)), nullptr, 0, 0);
+  entry->cmd_op = kSetSocketOption;
+  entry->addr = std::uint64_t{SO_LINGER} << 32 | std::uint64_t{SOL_SOCKET};
+  entry->file_index = sizeof kLingerNot;
+  entry->addr3 = reinterpret_cast<std::uintptr_t>(&kLingerNot);
+  entry->flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
+  // Should it fail, the close is an ordinary one; nobody waits for the completion.
+  io_uring_sqe_set_data64(entry, encode(Tag{Operation::none, {}}));
+}
+
+}  // namespace
+
+void Ring::close(Handle handle, Closing how) {
+  if (how == Closing::reset) {
+    if (impl_->direct) {
+      prepare_reset(impl_->prepare(),
+                    handle.slot);  // runs before the close: in order of submission
+    } else {
+      (void)setsockopt(impl_->target(handle.slot), SOL_SOCKET, SO_LINGER, &kLingerNot,
+                       sizeof kLingerNot);
+    }
+  }
   io_uring_sqe* entry = impl_->prepare();
   if (impl_->direct) {
     io_uring_prep_close_direct(entry, to_index(handle.slot));

@@ -36,8 +36,8 @@ void Ring::wait_writable(Handle handle) {
 void Ring::shutdown_write(Handle handle) {
   impl_->core.arm(Operation::shutdown_write, handle);
 }
-void Ring::close(Handle handle) {
-  impl_->core.arm(Operation::close, handle);
+void Ring::close(Handle handle, Closing how) {
+  impl_->core.close(handle, how);
 }
 void Ring::cancel(Operation operation, Handle handle) {
   impl_->core.cancel(operation, handle);

@@ -39,6 +39,16 @@ class RecordRing {
   /// Releases the record that `peek` returned; its bytes may be overwritten at once.
   void release(std::size_t reader);
 
+  /// The reader reads no more, and holds the writer back no more. It must not peek afterwards.
+  void retire(std::size_t reader);
+
+  /// Positions, ever growing: where the next record will be written, and where the reader stands. A
+  /// reader that has reached an earlier `written` has seen all that was there at that moment.
+  [[nodiscard]] std::uint64_t written() const { return written_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t position(std::size_t reader) const {
+    return readers_[reader].position.load(std::memory_order_relaxed);
+  }
+
   /// The largest record that can ever be written.
   [[nodiscard]] std::size_t record_bytes_max() const { return buffer_.capacity() / 2; }
 

@@ -49,6 +49,11 @@ struct SendFailure {
   std::int32_t result;
 };
 
+enum class Closing : std::uint8_t {
+  in_order,  ///< the kernel goes on delivering what it holds
+  reset,     ///< the kernel drops what it holds and resets the peer: frees its memory at once
+};
+
 /// One io_uring instance, as narrow as the shard and the hub need it.
 ///
 /// A concrete class on purpose: tests link a simulated one in its place (tests/sim), which has
@@ -81,7 +86,7 @@ class Ring {
   void shutdown_write(Handle handle);
   /// Closes. Only when nothing else is outstanding on the slot, or the next connection in it would
   /// be given the old one's completions.
-  void close(Handle handle);
+  void close(Handle handle, Closing how);
   /// Cancels an accept, receive or wait_writable. Its own completion follows with -ECANCELED,
   /// unless it was already on its way; the cancel itself completes as Operation::cancel.
   void cancel(Operation operation, Handle handle);

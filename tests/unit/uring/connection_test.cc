@@ -106,7 +106,7 @@ TEST_P(ConnectionTest, CloseReachesThePeerWhileOtherReceivesAreArmed) {
     if (i != 11) ring_->receive(handle(i));  // the oldest and the newest are armed, one is not
   }
   ring_->wait(std::chrono::nanoseconds(0));
-  ring_->close(handle(11));
+  ring_->close(handle(11), Closing::in_order);
   EXPECT_EQ(await(Operation::close, handle(11)).result, 0);
   EXPECT_TRUE(clients[11].sees_end());
   EXPECT_FALSE(clients[10].readable(std::chrono::milliseconds(0)));
@@ -126,10 +126,26 @@ TEST_P(ConnectionTest, AbortCancelsTheReceiveThenClosesAndTheSlotServesTheNextCo
     const Seen cancelled = await(Operation::receive, handle(4, generation));
     ASSERT_EQ(cancelled.result, -ECANCELED);
     ASSERT_FALSE(cancelled.more);
-    ring_->close(handle(4, generation));
+    ring_->close(handle(4, generation), Closing::in_order);
     ASSERT_EQ(await(Operation::close, handle(4, generation)).result, 0);
     ASSERT_TRUE(client.sees_end());
   }
+}
+
+TEST_P(ConnectionTest, AResetReachesThePeerAtOnceAndAnOrderlyEndDoesNotReset) {
+  const Listener listener;
+  const Client reset = connect(listener, handle(1));
+  const Client ended = connect(listener, handle(2));
+  ring_->close(handle(1), Closing::reset);
+  ring_->close(handle(2), Closing::in_order);
+  EXPECT_EQ(await(Operation::close, handle(1)).result, 0);
+  EXPECT_EQ(await(Operation::close, handle(2)).result, 0);
+  char byte = 0;
+  EXPECT_TRUE(reset.readable(std::chrono::seconds(1)));
+  EXPECT_EQ(::recv(reset.fd(), &byte, 1, 0), -1);
+  EXPECT_EQ(errno, ECONNRESET);
+  EXPECT_TRUE(ended.readable(std::chrono::seconds(1)));
+  EXPECT_EQ(::recv(ended.fd(), &byte, 1, 0), 0);
 }
 
 TEST_P(ConnectionTest, ShutdownEndsOurDirectionOnly) {

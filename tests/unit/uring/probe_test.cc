@@ -23,7 +23,7 @@ TEST(ProbeKernel, ChosenDescriptorsReleaseAClosedConnectionWhileAnotherReceives)
     ASSERT_TRUE(ring.value()->next(completion));
   }
   ring.value()->receive(Handle{Slot{0}, 1});
-  ring.value()->close(Handle{Slot{1}, 1});
+  ring.value()->close(Handle{Slot{1}, 1}, Closing::in_order);
   ring.value()->wait(kPatience);
   EXPECT_TRUE(clients[1].sees_end());
 }
