@@ -43,7 +43,6 @@ struct Seen {
   std::uint64_t topic_hash;
   std::string frame;
   std::uint8_t chunk_head_bytes;
-  friend bool operator==(const Seen&, const Seen&) = default;
 };
 
 /// The hub on a real ring, and the test in place of the shards, all on one thread.
