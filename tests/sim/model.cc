@@ -238,7 +238,9 @@ void Model::on_event(std::span<const std::byte> record) {
     world_.fail("the hub's event %s differs from publication %u", id.c_str(), *number);
   }
   publication.sequenced = true;
-  truth_.push_back({header.id, &publication, header.frame_bytes});
+  const std::uint64_t bytes_before =
+      truth_.empty() ? 0 : truth_.back().bytes_before + truth_.back().frame_bytes;
+  truth_.push_back({header.id, &publication, bytes_before, header.frame_bytes});
   world_.trace("event %zu is %s: publication %u, topic %u, %u bytes", truth_.size() - 1, id.c_str(),
                *number, publication.topic, header.frame_bytes);
 }
@@ -253,6 +255,11 @@ std::optional<std::size_t> Model::find(EventId id) const {
   const std::size_t count = count_up_to(id);
   if (count == 0 || truth_[count - 1].id != id) return std::nullopt;
   return count - 1;
+}
+
+std::uint64_t Model::frame_bytes(std::size_t from, std::size_t to) const {
+  if (from == to) return 0;
+  return truth_[to - 1].bytes_before + truth_[to - 1].frame_bytes - truth_[from].bytes_before;
 }
 
 std::optional<std::size_t> Model::first_for(TopicMask topics, std::size_t from,

@@ -39,7 +39,8 @@ struct Publication {
 struct TruthEvent {
   EventId id;
   const Publication* publication;
-  std::size_t frame_bytes;
+  std::uint64_t bytes_before;  ///< of the frames of all earlier events
+  std::uint32_t frame_bytes;
 };
 
 /// Who must have received what. Filled from a reader of its own at the hub's ring of events, which
@@ -65,6 +66,8 @@ class Model {
   [[nodiscard]] EventId before(std::size_t ordinal) const {
     return ordinal == 0 ? floor_ : truth_[ordinal - 1].id;
   }
+  /// Of the frames of the events in [from, to).
+  [[nodiscard]] std::uint64_t frame_bytes(std::size_t from, std::size_t to) const;
   /// The first event in [from, to) that a stream with these topics must get.
   [[nodiscard]] std::optional<std::size_t> first_for(TopicMask topics, std::size_t from,
                                                      std::size_t to) const;

@@ -29,7 +29,11 @@ void Connection::write(std::string_view bytes) {
 }
 
 void Connection::arrive(const std::string& piece) {
-  if (dead_ || vanished_ || server_closed_) return;
+  if (dead_ || vanished_) return;
+  if (server_closed_) {
+    reset_client();  // nobody is there any more
+    return;
+  }
   received_ += piece;
   if (server_ != nullptr) server_->on_readable(slot_);
 }
@@ -187,15 +191,21 @@ void Connection::server_shutdown() {
   schedule_read();
 }
 
-void Connection::server_close() {
+void Connection::server_close(bool reset) {
   RC_ASSERT(!server_closed_);
   server_closed_ = true;
-  // Zero linger time: unless both directions had ended, the client gets a reset, and what was not
-  // on its way yet is lost.
   if (server_fin_ && fin_received_ && received_.empty()) return;
+  if (reset || !received_.empty()) {
+    reset_client();
+  } else {
+    server_shutdown();
+  }
+}
+
+void Connection::reset_client() {
   server_reset_ = true;
   const std::size_t arrived = world_.random.between(0, outbound_.size());
-  lost_bytes_ = arrived < outbound_.size();
+  lost_bytes_ = lost_bytes_ || arrived < outbound_.size();
   outbound_.resize(arrived);
   schedule_read();
 }
@@ -225,7 +235,7 @@ void Network::close_listener(int listener) {
   Listener& at = listeners_[static_cast<std::size_t>(listener - kFirstListener)];
   at.open = false;
   at.server = nullptr;
-  for (Connection* connection : at.waiting) connection->server_close();
+  for (Connection* connection : at.waiting) connection->server_close(true);
   at.waiting.clear();
 }
 
@@ -237,7 +247,7 @@ Connection& Network::connect(int listener, const Line& line, ClientSide& client)
       world_.random.skewed(line.piece_delay_ns_max), [this, listener, &connection] {
         Listener& at = listeners_[static_cast<std::size_t>(listener - kFirstListener)];
         if (!at.open) {
-          connection.server_close();
+          connection.server_close(true);
           return;
         }
         at.waiting.push_back(&connection);

@@ -83,7 +83,9 @@ class Connection {
   [[nodiscard]] int take(std::string_view bytes);
   [[nodiscard]] bool writable() const;
   void server_shutdown();
-  void server_close();
+  /// Lets go of the connection. With `reset`, or with bytes that nobody has read, the client gets a
+  /// reset and what had not arrived is lost; otherwise it still gets everything.
+  void server_close(bool reset);
 
   /// A send was ever refused, short or failed: the server must think it slow or broken.
   [[nodiscard]] bool ever_held_back() const { return ever_held_back_; }
@@ -116,6 +118,7 @@ class Connection {
   }
   void arrive(const std::string& piece);
   void deliver_end(int error);
+  void reset_client();
   void schedule_read();
   void read_now();
 

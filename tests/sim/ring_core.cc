@@ -118,6 +118,11 @@ void RingCore::arm(Operation operation, Handle handle) {
   prepare({.operation = operation, .handle = handle});
 }
 
+void RingCore::close(Handle handle, uring::Closing how) {
+  if (SlotState* const slot = checked(handle, "close"); slot != nullptr) slot->closing = how;
+  arm(Operation::close, handle);
+}
+
 void RingCore::cancel(Operation operation, Handle handle) {
   if (operation != Operation::accept && operation != Operation::receive &&
       operation != Operation::writable) {
@@ -217,7 +222,7 @@ void RingCore::run(const Prepared& prepared) {
     case Operation::close:
       world_.trace("ring %zu slot %u: close (connection %u)", number_,
                    uring::to_index(prepared.handle.slot), slot.connection->number());
-      slot.connection->server_close();
+      slot.connection->server_close(slot.closing == uring::Closing::reset);
       finish(slot, Operation::close, 0);
       break;
     default:
@@ -313,7 +318,7 @@ void RingCore::try_accept(int listener) {
     if (world_.random.chance(world_.nasty.accept_fails)) {
       static constexpr int kErrors[] = {ECONNABORTED, EMFILE, ENFILE, ENOBUFS};
       const int error = kErrors[world_.random.below(std::size(kErrors))];
-      if (error == ECONNABORTED) connection->server_close();
+      if (error == ECONNABORTED) connection->server_close(true);
       finish(slot, Operation::accept, -error);
       if (error == ECONNABORTED) continue;
       // Out of something: the connection still waits, for the next accept.

@@ -36,6 +36,7 @@ class RingCore final : public ServerSide {
 
   void accept(int listener, uring::Handle handle, uring::PeerAddress& peer);
   void arm(uring::Operation operation, uring::Handle handle);
+  void close(uring::Handle handle, uring::Closing how);
   void cancel(uring::Operation operation, uring::Handle handle);
   void send(uring::Slot slot, std::span<const std::byte> bytes, const msghdr* message,
             std::uint32_t place);
@@ -80,6 +81,7 @@ class RingCore final : public ServerSide {
     std::uint64_t last_receive_ns = 0;  // completions of a receive keep their order
     int listener = -1;
     uring::PeerAddress* peer = nullptr;
+    uring::Closing closing = uring::Closing::in_order;
   };
   struct Prepared {
     uring::Operation operation;

@@ -181,7 +181,8 @@ void Server::check_log(std::size_t shard) {
   const Kept now = kept(shard);
   const shard::HistoryOptions& history = setup_.shard.history;
   if (now.appended > model_->truth().size() || now.evicted > now.appended ||
-      now.appended - now.evicted > history.events) {
+      now.appended - now.evicted > history.events ||
+      model_->frame_bytes(now.evicted, now.appended) > history.bytes) {
     world_.fail("the log of shard %zu keeps events %llu to %llu", shard,
                 static_cast<unsigned long long>(now.evicted),
                 static_cast<unsigned long long>(now.appended));

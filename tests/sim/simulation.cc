@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -56,6 +57,9 @@ Setup draw_setup(Random& random) {
       random.chance(0.5) ? shard::SlowConsumer::skip : shard::SlowConsumer::disconnect;
   options.stream.replay_on_connect = random.chance(0.15);
   options.limits.event_bytes = static_cast<std::uint32_t>(random.between(200, 2'000));
+  static constexpr shard::Refusal kRefusals[] = {shard::Refusal::automatic, shard::Refusal::status,
+                                                 shard::Refusal::retry};
+  options.limits.refusal = kRefusals[random.below(std::size(kRefusals))];
   options.limits.header_seconds = static_cast<std::uint32_t>(random.between(5, 10));
   // Small, so that the log wraps often; half of it must hold the largest frame.
   const std::size_t frame_max = options.limits.event_bytes * shard::kFrameBytesFactor;
@@ -281,8 +285,13 @@ void Simulation::settle() {
   for (StreamClient& client : clients_) {
     if (client.connected()) client.hurry();
   }
-  server_.run(world_.timeline.now() + kSettleNs);
-  if (world_.failed()) return;
+  // What was asked for may still be on its way.
+  std::size_t events = 0;
+  do {
+    events = server_.model().truth().size();
+    server_.run(world_.timeline.now() + kSettleNs);
+    if (world_.failed()) return;
+  } while (server_.model().truth().size() != events);
   for (StreamClient& client : clients_) client.check_complete();
   for (Publisher& publisher : publishers_) publisher.check_answered();
   for (std::size_t i = 0; i < setup_.shards; ++i) {
