@@ -179,6 +179,7 @@ void Server::Parts::stop() {
   for (const auto& shard : shards) shard->wait_finished();
   if (hub) hub->stop();
   hub.reset();
+  if (store) high_water->settle(store->last().ms);
   for (const auto& shard : shards) shard->release();
   shards.clear();
   if (admin) admin->stop();

@@ -298,9 +298,9 @@ void Shard::Parts::abort_everything() {
 
 void Shard::Parts::tell_hub(bool released_room) {
   uring::Ring* const hub_ring = context.exchange.hub_ring.load(std::memory_order_acquire);
-  const bool rang = (requests.take_wrote_commands() && context.exchange.hub_bell.must_wake()) |
-                    (released_room && context.exchange.room_bell.must_wake());
-  if (rang && hub_ring != nullptr) context.ring.wake(*hub_ring);
+  const bool work = requests.take_wrote_commands() && context.exchange.hub_bell.must_wake();
+  const bool room = released_room && context.exchange.room_bell.must_wake();
+  if ((work || room) && hub_ring != nullptr) context.ring.wake(*hub_ring);
 }
 
 }  // namespace ringcast::shard

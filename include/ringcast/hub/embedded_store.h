@@ -28,6 +28,7 @@ class HighWater {
 
 /// Keeps the promise in `DIRECTORY/high-water` (a decimal number and a line end), written to a new
 /// file, synchronised and renamed, on a thread of its own.
+/// Several processes may share the directory: none lowers what another promised.
 class FileHighWater : public HighWater {
  public:
   /// Creates the directory if needed. Fails with the path and the reason; a file that is not a
@@ -39,6 +40,10 @@ class FileHighWater : public HighWater {
     return reserved_ms_.load(std::memory_order_acquire);
   }
   void request(std::uint64_t ms) override;
+
+  /// For an orderly stop: `ms` is the last one that was given, so the promise can come down to it
+  /// and the next run need not go on where the promise ended. Blocks on the disk.
+  void settle(std::uint64_t ms);
 
   /// What the file held at open; 0 for a new one.
   [[nodiscard]] std::uint64_t found_ms() const { return found_ms_; }
@@ -69,6 +74,8 @@ class EmbeddedStore {
   /// The newest position at start: before every ID that `assign` gives.
   [[nodiscard]] EventId floor() const { return floor_; }
   [[nodiscard]] EventId assign(Time now);
+  /// The last one that was given, or the floor.
+  [[nodiscard]] EventId last() const { return last_; }
 
  private:
   EmbeddedStore(HighWater& high_water, EventId floor)

@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -172,11 +173,41 @@ TEST_F(FileHighWaterTest, NoTemporaryFileIsLeft) {
   opened.value()->request(kMs);
   await(*opened.value(), kMs);
   opened = Error{"closed"};
-  int files = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(directory_)) {
-    ++files;
+  std::set<std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
+    files.insert(entry.path().filename());
   }
-  EXPECT_EQ(files, 1);
+  EXPECT_EQ(files, (std::set<std::string>{"high-water", "lock"}));
+}
+
+TEST_F(FileHighWaterTest, AnOrderlyStopLowersItsOwnPromiseOnly) {
+  auto first = FileHighWater::open(directory_);
+  ASSERT_TRUE(first);
+  first.value()->request(kMs + 60'000);
+  await(*first.value(), kMs + 60'000);
+  first.value()->settle(kMs + 5);
+  EXPECT_EQ(read(), std::to_string(kMs + 5) + "\n");
+}
+
+TEST_F(FileHighWaterTest, NobodyLowersWhatAnotherProcessPromised) {
+  auto old = FileHighWater::open(directory_);
+  ASSERT_TRUE(old);
+  old.value()->request(kMs + 60'000);
+  await(*old.value(), kMs + 60'000);
+  auto successor = FileHighWater::open(directory_);
+  ASSERT_TRUE(successor);
+  successor.value()->request(kMs + 120'000);
+  await(*successor.value(), kMs + 120'000);
+  old.value()->request(kMs + 90'000);
+  await(*old.value(), kMs + 90'000);
+  old.value()->settle(kMs + 1);
+  EXPECT_EQ(read(), std::to_string(kMs + 120'000) + "\n");
+}
+
+TEST_F(FileHighWaterTest, ATimeBeyondTheYear9999IsRefused) {
+  std::filesystem::create_directories(directory_);
+  std::ofstream(directory_ + "/high-water") << "18446744073709551615\n";
+  EXPECT_FALSE(FileHighWater::open(directory_));
 }
 
 TEST_F(FileHighWaterTest, StoreGoesOnBehindTheRunBefore) {
