@@ -149,8 +149,10 @@ export class Server {
   /** Ends the server the way an operator does (unless that was done) and checks that it left cleanly. */
   async stop() {
     if (!this.signalled) this.signal('SIGTERM'); // a second one would cut the drain short
-    const late = sleep(15_000 * patience).then(() => 'late');
+    let timer;
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, 15_000 * patience, 'late')));
     const status = await Promise.race([this.exited, late]);
+    clearTimeout(timer); // or it would keep the process alive
     if (status === 'late') this.child.kill('SIGKILL');
     const output = this.output;
     if (this.ownsFolder) fs.rmSync(this.folder, { recursive: true, force: true });

@@ -123,7 +123,7 @@ export class ChunkReader {
   feed(part) {
     this.rest = Buffer.concat([this.rest, part]);
     while (this.rest.length > 0) {
-      assert.ok(!this.done, `bytes after the last chunk: ${JSON.stringify(this.rest.toString('latin1'))}`);
+      if (this.done) assert.fail(`bytes after the last chunk: ${JSON.stringify(this.rest.toString('latin1'))}`);
       const line = this.rest.indexOf('\r\n');
       if (line < 0) {
         assert.ok(this.rest.length < 20, `no chunk size in ${JSON.stringify(this.rest.toString('latin1', 0, 60))}`);
