@@ -50,7 +50,17 @@ def cases_of(logs):
                     state, reason = "skip", (node.get("message") or "").strip().replace("\n", " ")
             if case.get("status") == "notrun" and state == "pass":
                 state, reason = "skip", "disabled"
-            yield suite.get("name", ""), f"{group}.{name}" if group else name, state, reason
+            yield *split(suite.get("name", ""), group, name), state, reason
+
+
+def split(suite, group, name):
+    """Meson's names are "project / test", "project.project / test.Fixture" or only in the case."""
+    if " / " in name:
+        return name.split(" / ")[-1], "the whole program"
+    test = suite.split(" / ")[-1]
+    if " / " in group:
+        return test, name
+    return test.removesuffix(f".{group}"), f"{group}.{name}"
 
 
 def main():
@@ -82,9 +92,7 @@ def main():
     for line in (folder / "meson-logs" / "testlog.json").read_text(encoding="utf-8").splitlines():
         test = json.loads(line)
         name = test["name"].split(" / ")[-1].split(":")[-1].strip()
-        if test["result"] not in ("OK", "SKIP", "EXPECTEDFAIL") and not any(
-            name in suite or name in case for state, suite, case, _ in lines if state == "fail"
-        ):
+        if test["result"] not in ("OK", "SKIP", "EXPECTEDFAIL") and name not in failed_suites:
             lines.append(("fail", name, "the whole program", f"{test['result']}, code {test['returncode']}"))
     with open(results, "a", encoding="utf-8") as out:
         for line in lines:

@@ -130,7 +130,8 @@ describeInEachMode('bad input', (descriptors) => {
       await assertNothingHeld(before);
     });
 
-    test(`Refused in single bytes: ${name}`, { skip: bytes.length > 300 && 'too long for this' }, async () => {
+    if (bytes.length > 300) continue;
+    test(`Refused in single bytes: ${name}`, async () => {
       const connection = await connect();
       for (const byte of Buffer.from(bytes, 'latin1')) {
         connection.write(Buffer.from([byte]));

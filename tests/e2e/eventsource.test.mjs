@@ -104,7 +104,18 @@ describeInEachMode('eventsource', (descriptors) => {
       if (roll() < 0.5) await shared.server.publish({ data: 'for others', topic: 'b' });
       if (i % 20 === 0) await sleep(20);
     }
-    await until(() => seen.length >= sent.length, () => `all events; ${seen.length} of ${sent.length}`, 60_000);
+    await until(
+      () => seen.length >= sent.length,
+      () => {
+        const wrong = sent.findIndex((event, i) => event.id !== seen[i]?.id);
+        return (
+          `all events; ${seen.length} of ${sent.length}, ${gaps} gaps, ${proxy.acceptedAt.length} connections, ` +
+          `the first that is wrong is number ${wrong}: ${seen[wrong]?.id} instead of ${sent[wrong]?.id}; ` +
+          `the last request: ${JSON.stringify(proxy.requests.at(-1))}`
+        );
+      },
+      20_000,
+    );
     assert.deepEqual(seen, sent);
     assert.equal(gaps, 0);
     assert.ok(proxy.acceptedAt.length > 10, `only ${proxy.acceptedAt.length} connections`);
