@@ -190,6 +190,7 @@ describeInEachMode('replay', (descriptors) => {
       withServer(descriptors, 1, {}, async (server, history) => {
         const floor = await floorOf(server);
         await history.publishMany(200);
+        await history.publish({ data: 'for everybody, so that each stream but the newest misses one' });
         const positions = ['0-0', floor, ...history.events.map((event) => event.id)];
         const streams = await resumeAll(server, positions, () => topics);
         await history.publishMany(15);
