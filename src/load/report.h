@@ -9,6 +9,19 @@
 
 namespace ringcast::load {
 
+/// What the stalled streams got once they were read again. expected = deliveries + skipped +
+/// what is missing.
+struct StalledReport {
+  std::uint64_t expected = 0;
+  std::uint64_t deliveries = 0;
+  std::uint64_t skipped = 0;      ///< behind a `gap`
+  std::uint64_t unannounced = 0;  ///< jumped over without one
+  std::uint64_t dropped = 0;      ///< streams that the server had ended
+  double seconds = 0;             ///< until all stood at the newest event
+
+  [[nodiscard]] std::uint64_t missing() const { return expected - deliveries - skipped; }
+};
+
 /// Everything that a run found out.
 struct Report {
   std::string failure;  ///< why it could not go on; empty = it went to its end
@@ -37,19 +50,7 @@ struct Report {
   Histogram latency;            ///< ns
   Histogram answer;             ///< ns, of publications
 
-  /// What the stalled streams got once they were read again. expected = deliveries + skipped +
-  /// what is missing.
-  struct Stalled {
-    std::uint64_t expected = 0;
-    std::uint64_t deliveries = 0;
-    std::uint64_t skipped = 0;      ///< behind a `gap`
-    std::uint64_t unannounced = 0;  ///< jumped over without one
-    std::uint64_t dropped = 0;      ///< streams that the server had ended
-    double seconds = 0;             ///< until all stood at the newest event
-
-    [[nodiscard]] std::uint64_t missing() const { return expected - deliveries - skipped; }
-  };
-  std::optional<Stalled> resumed;
+  std::optional<StalledReport> resumed;  ///< with --stalled-resume
 
   struct Server {
     ProcessUse empty;       ///< before the streams

@@ -151,7 +151,7 @@ class Runner {
   /// Reads the stalled streams until each stands at the newest event.
   bool resume() {
     if (!plan_.resume_stalled) return true;
-    Report::Stalled& stalled = report_.resumed.emplace();
+    StalledReport& stalled = report_.resumed.emplace();
     stalled.expected = deliveries_to(true);
     const std::uint64_t begin_ns = read_clock().mono_ns;
     std::uint64_t quiet_since_ns = begin_ns;

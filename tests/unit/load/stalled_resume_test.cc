@@ -168,7 +168,7 @@ Report run_against(Script script) {
   RunOptions options;
   options.timeout_seconds = 20;
   const std::atomic<bool> interrupted{false};
-  const Report report = run(plan, options, interrupted);
+  Report report = run(plan, options, interrupted);
   EXPECT_EQ(report.failure, "");
   EXPECT_EQ(report.deliveries, kEvents - kOfStalled) << "the reading stream has its events";
   EXPECT_EQ(report.missing, 0U);
