@@ -2,11 +2,12 @@
 """Runs the tests of a Meson build folder and writes one line for each case.
 
 usage: meson_results.py FOLDER SUITE-PART CASE-PART RESULTS
+       meson_results.py --any FOLDER SUITE-PART
        meson_results.py --executables FOLDER SOURCE-FOLDER
 
 A line of RESULTS: "pass|fail|skip", suite, case, reason, with tabs between. Cases of GoogleTest and of
 TAP count each; any other test is one case. Exit code 1 when a case failed.
-The second form prints the executables that are defined below SOURCE-FOLDER, relative to FOLDER.
+The second form says by its exit code whether a suite has such a name. The third prints the executables that are defined below SOURCE-FOLDER, relative to FOLDER.
 """
 
 import json
@@ -67,6 +68,8 @@ def main():
     if sys.argv[1] == "--executables":
         print_executables(sys.argv[2], sys.argv[3])
         return 0
+    if sys.argv[1] == "--any":
+        return 0 if any(sys.argv[3] in test["name"] for test in introspect(sys.argv[2], "tests")) else 1
     folder, suite_part, case_part, results = pathlib.Path(sys.argv[1]), *sys.argv[2:5]
     tests = [test for test in introspect(folder, "tests") if suite_part in test["name"]]
     if not tests:
