@@ -7,7 +7,8 @@ usage: meson_results.py FOLDER SUITE-PART CASE-PART RESULTS
 
 A line of RESULTS: "pass|fail|skip", suite, case, reason, with tabs between. Cases of GoogleTest and of
 TAP count each; any other test is one case. Exit code 1 when a case failed.
-The second form says by its exit code whether a suite has such a name. The third prints the executables that are defined below SOURCE-FOLDER, relative to FOLDER.
+The second form says by its exit code whether a suite has such a name. The third prints the executables
+that are defined below SOURCE-FOLDER, relative to FOLDER.
 """
 
 import json
