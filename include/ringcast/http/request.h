@@ -13,17 +13,17 @@ enum class Method : std::uint8_t { get, head, post, options, other };
 /// A request as it arrived. The views point into the parser and live until its `reset`.
 struct Request {
   Method method = Method::other;
-  std::string_view path;             ///< of the target, not decoded, without the query
-  std::string_view query;            ///< after the first '?', not decoded
-  std::uint8_t minor_version = 1;    ///< HTTP/1.x
-  bool keep_alive = true;            ///< RFC 9112 section 9.3
+  std::string_view path;           ///< of the target, not decoded, without the query
+  std::string_view query;          ///< after the first '?', not decoded
+  std::uint8_t minor_version = 1;  ///< HTTP/1.x
+  bool keep_alive = true;          ///< RFC 9112 section 9.3
   std::optional<std::string_view> last_event_id;
   std::string_view accept;
   std::string_view content_type;
   std::string_view origin;
-  std::string_view host;             ///< of the target when it has one, else of the Host header
+  std::string_view host;  ///< of the target when it has one, else of the Host header
   std::string_view if_none_match;
-  std::string_view body;             ///< empty until the request is complete
+  std::string_view body;  ///< empty until the request is complete
 };
 
 struct ParserLimits {
@@ -45,25 +45,26 @@ struct ParseFailure {
 };
 
 /// Reads HTTP/1.0 and HTTP/1.1 requests from bytes (RFC 9112), with Boost.Beast underneath.
-/// Strict where leniency lets requests be smuggled: `Transfer-Encoding` must be exactly `chunked`, on
-/// HTTP/1.1, once, and never beside `Content-Length`; a repeated `Content-Length`, `Host`,
+/// Strict where leniency lets requests be smuggled: `Transfer-Encoding` must be exactly `chunked`,
+/// on HTTP/1.1, once, and never beside `Content-Length`; a repeated `Content-Length`, `Host`,
 /// `Last-Event-ID`, `Origin` or `Content-Type` is refused (of any other the first counts); HTTP/1.1
-/// needs one `Host`; a bare CR or LF, NUL, other controls and folded lines are refused; trailers are
-/// read and dropped within the header limit.
-/// The outcome depends on the bytes alone, never on how they were cut into calls of `feed`.
-/// Keeps its buffers between requests. Not thread-safe. No exceptions, no I/O.
+/// needs one `Host`; a bare CR or LF, NUL, other controls and folded lines are refused; trailers
+/// are read and dropped within the header limit. The outcome depends on the bytes alone, never on
+/// how they were cut into calls of `feed`. Keeps its buffers between requests. Not thread-safe. No
+/// exceptions, no I/O.
 class RequestParser {
  public:
   explicit RequestParser(const ParserLimits& limits);
   RequestParser(RequestParser&&) noexcept;
   ~RequestParser();
 
-  /// Takes bytes up to the end of the request and returns how many; the rest belongs to the next one
-  /// (pipelining). Takes nothing when `state()` is complete or failed.
+  /// Takes bytes up to the end of the request and returns how many; the rest belongs to the next
+  /// one (pipelining). Takes nothing when `state()` is complete or failed.
   std::size_t feed(std::string_view bytes);
 
   [[nodiscard]] ParseState state() const;
-  /// True once any byte of the current request has arrived; empty lines in front are not part of it.
+  /// True once any byte of the current request has arrived; empty lines in front are not part of
+  /// it.
   [[nodiscard]] bool started() const;
   /// True when the head is whole and says `Expect: 100-continue` and no byte of the body came yet.
   [[nodiscard]] bool expects_continue() const;

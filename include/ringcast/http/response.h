@@ -37,8 +37,9 @@ class ResponseWriter {
 };
 
 /// `{"error":"reason"}` with the reason escaped as JSON.
-void write_error(std::string& out, std::uint16_t status, std::string_view reason, std::string_view date,
-                 bool keep_alive, std::uint32_t retry_after_seconds = 0, bool head_only = false);
+void write_error(std::string& out, std::uint16_t status, std::string_view reason,
+                 std::string_view date, bool keep_alive, std::uint32_t retry_after_seconds = 0,
+                 bool head_only = false);
 
 /// The head of an event stream, S1: chunked and keep-alive for HTTP/1.1, until-close for HTTP/1.0.
 void write_stream_head(std::string& out, std::uint8_t minor_version, std::string_view date);

@@ -389,10 +389,10 @@ TEST(StateDirectory, IsTheFirstThatIsKnown) {
   };
   EXPECT_NE(find_state_directory("", environment).error().message.find("state_directory"),
             std::string::npos);
-  home = "/home/a";
-  EXPECT_EQ(find_state_directory("", environment).value(), "/home/a/.local/state/ringcast");
+  home = "/people/a";
+  EXPECT_EQ(find_state_directory("", environment).value(), "/people/a/.local/state/ringcast");
   xdg = "relative";
-  EXPECT_EQ(find_state_directory("", environment).value(), "/home/a/.local/state/ringcast");
+  EXPECT_EQ(find_state_directory("", environment).value(), "/people/a/.local/state/ringcast");
   xdg = "/xdg";
   EXPECT_EQ(find_state_directory("", environment).value(), "/xdg/ringcast");
   state = "/var/lib/ringcast:/var/lib/other";
