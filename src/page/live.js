@@ -129,15 +129,6 @@ by_id("toggle").addEventListener("click", () => {
   else connection.try_now();
 });
 by_id("replay").addEventListener("click", () => connection.start(topics_in_field(), "0-0"));
-by_id("sign-out").addEventListener("click", async () => {
-  try {
-    await fetch("/logout", { method: "POST" });
-    connection.stop("signed out");
-    by_id("sign-in").hidden = false;
-  } catch {
-    // The state shows that the server is away.
-  }
-});
 window.addEventListener("hashchange", () => {
   by_id("topics").value = topics_in_address().join(", ");
   apply_topics();
