@@ -353,19 +353,22 @@ std::uint64_t Requests::expire_deadlines() {
   return next;
 }
 
-void Requests::make_room(std::size_t wanted) {
-  const auto end_first = [this](Deadline kind, std::uint64_t age_ns) {
+std::uint64_t Requests::make_room(std::size_t wanted) {
+  constexpr std::array<std::pair<Deadline, std::uint64_t>, 2> kMayBeEnded{
+      {{Deadline::keep_alive, 0}, {Deadline::head, kSilentNs}}};
+  int ended = 0;
+  for (const auto& [kind, after_ns] : kMayBeEnded) {
     const DeadlineList& list = deadlines_[static_cast<std::size_t>(kind)];
-    if (list.empty()) return false;
-    const Connection& oldest = pool_[list.front()];
-    if (oldest.parser.started() || oldest.at.next_queued) return false;
-    if (context_.now.mono_ns - oldest.at.deadline_since_ns < age_ns) return false;
-    finish(oldest.at.slot);
-    return true;
-  };
-  for (int i = 0; i < kEndedForRoomPerTurn && pool_.free_count() < wanted; ++i) {
-    if (!end_first(Deadline::keep_alive, 0) && !end_first(Deadline::head, kSilentNs)) return;
+    while (pool_.free_count() < wanted && !list.empty()) {
+      const Connection& oldest = pool_[list.front()];
+      if (oldest.parser.started() || oldest.at.next_queued) break;
+      const std::uint64_t at = oldest.at.deadline_since_ns + after_ns;
+      if (at > context_.now.mono_ns) return at;
+      if (++ended > kEndedForRoomPerTurn) return context_.now.mono_ns;
+      finish(oldest.at.slot);
+    }
   }
+  return 0;
 }
 
 void Requests::expire(Connection& connection) {

@@ -55,7 +55,8 @@ class Requests {
   [[nodiscard]] std::uint64_t expire_deadlines();
   /// When fewer than `wanted` connections are free, ends some that hold one without a request: idle
   /// ones first, then those that have said nothing for a while.
-  void make_room(std::size_t wanted);
+  /// Returns when to call again, or 0.
+  [[nodiscard]] std::uint64_t make_room(std::size_t wanted);
   /// Ends the idle ones; the others end after their answer.
   void begin_drain();
   /// Ends the rest.

@@ -140,6 +140,7 @@ void Sender::flush() {
       Entry& entry = entries_[failure.place];
       entry.taken = failure.result > 0 ? static_cast<std::uint32_t>(failure.result) : 0;
       entry.error = failure.result < 0 ? failure.result : 0;
+      bytes_ -= entry.bytes - entry.taken;
     }
     context_.counters.sends.add(count_);
     context_.counters.delivered_bytes.add(bytes_);
@@ -211,6 +212,7 @@ void Sender::settle_inside_frame(const Entry& entry) {
   } else {
     const sse::Split split = sse::split(*context_.log, std::max(entry.from, context_.log->tail()),
                                         news(stream.topic_set), stream.wire(), entry.taken);
+    context_.counters.deliveries.sub(entry.events - split.events);
     stream.cursor = split.next;
     if (split.rest.empty()) return;
     --stream.cursor;

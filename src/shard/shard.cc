@@ -112,7 +112,7 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   sooner(parts.requests.expire_deadlines());
   sooner(parts.lifecycle.expire_lingering());
   sooner(parts.drain(drain_requested_.load(std::memory_order_acquire)));
-  parts.requests.make_room(parts.lifecycle.accepts_wanted());
+  sooner(parts.requests.make_room(parts.lifecycle.accepts_wanted()));
   parts.lifecycle.arm_accepts(parts.requests.connections_free());
   sooner(parts.lifecycle.next_accept_try_ns());
   sooner(parts.streams.tick());

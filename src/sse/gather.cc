@@ -182,13 +182,14 @@ Gathered gather(const BroadcastLog& log, Ordinal cursor, std::span<const TopicNe
 
 Split split(const BroadcastLog& log, Ordinal cursor, std::span<const TopicNews> topics, Wire wire,
             std::size_t taken) {
-  Split result{cursor, {}};
+  Split result{.next = cursor};
   if (taken == 0) return result;
   // No scan budget: gather has looked at all that lies before the last frame it took.
   visit(log, cursor, topics, std::numeric_limits<std::size_t>::max(),
         [&](Ordinal ordinal, const LogEntry& entry) {
           const std::span<const std::byte> frame = log.bytes(entry, wire);
           result.next = ordinal + 1;
+          ++result.events;
           if (taken < frame.size()) {
             result.rest = frame.subspan(taken);
             return false;

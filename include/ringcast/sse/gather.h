@@ -41,6 +41,7 @@ struct Gathered {
 struct Split {
   Ordinal next = 0;                   ///< after the last frame of which any byte was taken
   std::span<const std::byte> rest{};  ///< of that frame, not yet taken; empty on a boundary
+  std::uint32_t events = 0;           ///< frames of which any byte was taken
 };
 
 /// `taken` is less than what was gathered.
