@@ -177,12 +177,12 @@ void Server::Parts::begin_drain() {
 void Server::Parts::stop() {
   begin_drain();
   for (const auto& shard : shards) shard->wait_finished();
+  if (admin) admin->stop();  // it reads the counters of all that ends below
   if (hub) hub->stop();
   hub.reset();
   if (store) high_water->settle(store->last().ms);
   for (const auto& shard : shards) shard->release();
   shards.clear();
-  if (admin) admin->stop();
 }
 
 Result<std::unique_ptr<Server>> Server::start(const config::Config& config) {
