@@ -58,6 +58,10 @@ class Lifecycle {
   void on_close(uring::Slot slot);
 
   [[nodiscard]] bool accepts_armed() const { return accepts_armed_ > 0; }
+  /// Slots without a connection, those of armed accepts included.
+  [[nodiscard]] std::size_t slots_free() const {
+    return context_.table.slots() - context_.table.in_use() + accepts_armed_;
+  }
   /// Accepts that are armed when nothing is short.
   [[nodiscard]] std::size_t accepts_wanted() const { return accepts_.size(); }
 

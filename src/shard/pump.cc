@@ -132,24 +132,25 @@ void Pump::serve_topic(sse::TopicId id, Budget& budget) {
   context_.topics.release_unused(id);
 }
 
+void Pump::serve_member(uring::Slot slot, const Topic& topic, Budget& budget) {
+  Stream& stream = context_.table[slot];
+  // Nothing is appended within a slice: a stream at the pass's head has nothing pending.
+  if (stream.phase != Phase::stream || stream.cursor >= topic.pass_head) return;
+  if (stream.list == ListId::ready) return;  // served there
+  if (!visit(slot, budget)) return;
+  if (stream.phase != Phase::stream || stream.is(Fact::blocked)) return;
+  make_ready(slot);
+  if (stream.cursor < round_head_) {
+    stream.round = context_.round;
+    ++context_.ready_left;
+  }
+}
+
 bool Pump::pass_all_streams(Topic& topic, Budget& budget) {
-  // Appending does not happen within a slice, so a stream at the pass's head has nothing pending.
   while (topic.pass_position < context_.table.used_end()) {
     if (budget.spent()) return false;
-    const std::uint32_t index = topic.pass_position++;
     --budget.visits;
-    const Stream& stream = context_.table.at(index);
-    if (stream.phase != Phase::stream || stream.cursor >= topic.pass_head) continue;
-    if (stream.list == ListId::ready) continue;  // served there
-    const uring::Slot slot{index};
-    if (!visit(slot, budget)) continue;
-    Stream& late = context_.table.at(index);
-    if (late.phase != Phase::stream || late.is(Fact::blocked)) continue;
-    make_ready(slot);
-    if (late.cursor < round_head_) {
-      late.round = context_.round;
-      ++context_.ready_left;
-    }
+    serve_member(uring::Slot{topic.pass_position++}, topic, budget);
   }
   return true;
 }
@@ -157,23 +158,15 @@ bool Pump::pass_all_streams(Topic& topic, Budget& budget) {
 bool Pump::pass_members(Topic& topic, Budget& budget) {
   while (topic.pass_position < topic.members.size()) {
     if (budget.spent()) return false;
-    const uring::Handle member = topic.members[topic.pass_position];
     --budget.visits;
-    if (!context_.table.current(member)) {
+    const uring::Handle member = topic.members[topic.pass_position];
+    if (context_.table.current(member)) {
+      ++topic.pass_position;
+      serve_member(member.slot, topic, budget);
+    } else {
       topic.members[topic.pass_position] = topic.members.back();
       topic.members.pop_back();
       --topic.members_left;
-      continue;
-    }
-    ++topic.pass_position;
-    Stream& stream = context_.table[member.slot];
-    if (stream.phase != Phase::stream || stream.cursor >= topic.pass_head) continue;
-    if (stream.list == ListId::ready || !visit(member.slot, budget)) continue;
-    if (stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
-    make_ready(member.slot);
-    if (stream.cursor < round_head_) {
-      stream.round = context_.round;
-      ++context_.ready_left;
     }
   }
   return true;
@@ -200,7 +193,7 @@ bool Pump::visit(uring::Slot slot, Budget& budget) {
     stream.cursor = context_.log->tail();
   }
   if (stream.frame_taken != 0) {
-    sender_.add_rest(slot);
+    spend(budget.bytes, static_cast<std::uint32_t>(sender_.add_rest(slot)));
     spend(budget.sends, 1);
     return true;
   }

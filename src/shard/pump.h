@@ -91,6 +91,8 @@ class Pump {
 
   void serve_topic(sse::TopicId topic, Budget& budget);
   void serve_ready(Budget& budget);
+  /// Visits a stream of the topic, unless it has what the pass is for.
+  void serve_member(uring::Slot slot, const Topic& topic, Budget& budget);
   /// Visits members from the pass's position on; true when it came to the end.
   [[nodiscard]] bool pass_all_streams(Topic& topic, Budget& budget);
   [[nodiscard]] bool pass_members(Topic& topic, Budget& budget);

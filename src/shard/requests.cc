@@ -353,13 +353,22 @@ std::uint64_t Requests::expire_deadlines() {
   return next;
 }
 
-std::uint64_t Requests::make_room(std::size_t wanted) {
+bool Requests::room_is_short() const {
+  const std::size_t wanted = lifecycle_.accepts_wanted();
+  if (pool_.free_count() < wanted) return true;
+  // Half of the slots beside those of streams: else a full house would end every publisher's
+  // connection. Lingering ones will be free soon.
+  const std::size_t reserve = context_.options.slots - context_.options.streams_max;
+  return lifecycle_.slots_free() + context_.lingering.size() < std::min(wanted, reserve / 2);
+}
+
+std::uint64_t Requests::make_room() {
   constexpr std::array<std::pair<Deadline, std::uint64_t>, 2> kMayBeEnded{
       {{Deadline::keep_alive, 0}, {Deadline::head, kSilentNs}}};
   int ended = 0;
   for (const auto& [kind, after_ns] : kMayBeEnded) {
     const DeadlineList& list = deadlines_[static_cast<std::size_t>(kind)];
-    while (pool_.free_count() < wanted && !list.empty()) {
+    while (!list.empty() && room_is_short()) {
       const Connection& oldest = pool_[list.front()];
       if (oldest.parser.started() || oldest.at.next_queued) break;
       const std::uint64_t at = oldest.at.deadline_since_ns + after_ns;

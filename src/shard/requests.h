@@ -53,10 +53,9 @@ class Requests {
 
   /// Ends connections whose deadline has passed. Returns the next deadline, or 0.
   [[nodiscard]] std::uint64_t expire_deadlines();
-  /// When fewer than `wanted` connections are free, ends some that hold one without a request: idle
-  /// ones first, then those that have said nothing for a while.
-  /// Returns when to call again, or 0.
-  [[nodiscard]] std::uint64_t make_room(std::size_t wanted);
+  /// When connections or slots run short, ends some connections that are without a request: idle
+  /// ones first, then those that have said nothing for a while. Returns when to call again, or 0.
+  [[nodiscard]] std::uint64_t make_room();
   /// Ends the idle ones; the others end after their answer.
   void begin_drain();
   /// Ends the rest.
@@ -101,6 +100,7 @@ class Requests {
   void output_done(Connection& connection);
   void set_deadline(Connection& connection, Deadline kind);
   [[nodiscard]] std::uint64_t deadline_ns(Deadline kind) const;
+  [[nodiscard]] bool room_is_short() const;
   void expire(Connection& connection);
 
   /// Gives the connection back; the slot lives on.

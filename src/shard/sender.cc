@@ -85,7 +85,7 @@ void Sender::add_log(uring::Slot slot, const Payload& payload) {
   context_.ring.send(slot, messages_[place], place);
 }
 
-void Sender::add_rest(uring::Slot slot) {
+std::size_t Sender::add_rest(uring::Slot slot) {
   const auto place = static_cast<std::uint32_t>(count_);
   Stream& stream = context_.table[slot];
   const sse::LogEntry& frame = context_.log->entry(stream.cursor);
@@ -96,6 +96,7 @@ void Sender::add_rest(uring::Slot slot) {
   stream.last_sent_ms = context_.now_ms();
   any_special_ |= stream.is(Fact::woke);
   context_.ring.send(slot, rest, place);
+  return rest.size();
 }
 
 void Sender::add_heartbeat(uring::Slot slot, std::span<const std::byte> frame) {
@@ -159,6 +160,7 @@ void Sender::flush() {
 void Sender::settle(Entry& entry) {
   if (entry.error != 0 && entry.error != -EAGAIN) {
     // -EPIPE, -ECONNRESET, -ETIMEDOUT, -EHOSTUNREACH, ...: the peer is gone, whatever the reason.
+    if (entry.kind == SendKind::log) context_.counters.deliveries.sub(entry.events);
     context_.counters.streams_ended_by_peer.add();
     drop(entry.slot);
     return;

@@ -62,7 +62,8 @@ class Sender {
                                        sse::Wire wire);
 
   void add_log(uring::Slot slot, const Payload& payload);
-  void add_rest(uring::Slot slot);
+  /// Returns how many bytes.
+  std::size_t add_rest(uring::Slot slot);
   void add_heartbeat(uring::Slot slot, std::span<const std::byte> frame);
   /// Copies `bytes` (at most kWordsMax).
   void add_words(uring::Slot slot, SendKind kind, std::span<const std::byte> bytes);

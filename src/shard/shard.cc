@@ -112,7 +112,7 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   sooner(parts.requests.expire_deadlines());
   sooner(parts.lifecycle.expire_lingering());
   sooner(parts.drain(drain_requested_.load(std::memory_order_acquire)));
-  sooner(parts.requests.make_room(parts.lifecycle.accepts_wanted()));
+  sooner(parts.requests.make_room());
   parts.lifecycle.arm_accepts(parts.requests.connections_free());
   sooner(parts.lifecycle.next_accept_try_ns());
   sooner(parts.streams.tick());
@@ -292,7 +292,8 @@ void Shard::Parts::abort_everything() {
   for (std::uint32_t i = 0; i < context.table.used_end(); ++i) {
     const Phase phase = context.table.at(i).phase;
     if (phase == Phase::stream) sender.drop(uring::Slot{i});
-    if (phase == Phase::lingering) lifecycle.abort(uring::Slot{i});
+    // It ended in good order: what the kernel still holds for it is delivered.
+    if (phase == Phase::lingering) lifecycle.close(uring::Slot{i});
   }
 }
 

@@ -188,9 +188,9 @@ bool Streams::has_news(const Stream& stream) const {
 std::uint64_t Streams::tick() {
   std::uint64_t next = tick_heartbeats();
   if (draining()) next = sooner(next, tick_drain());
+  sender_.flush();  // before the next two, whose lists it may fill
   next = sooner(next, tick_blocked());
   next = sooner(next, tick_backoff());
-  sender_.flush();
   return next;
 }
 

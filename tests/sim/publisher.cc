@@ -38,6 +38,13 @@ void Publisher::open(int listener, const Line& line) {
 void Publisher::send(std::string text, Outstanding request) {
   sent_bytes_ += text.size();
   request.end = sent_bytes_;
+  // A server that is short of room ends connections without a request: at once when they had one
+  // before, after a second when they never did. What is on its way then crosses that end
+  // (RFC 9112, section 9.5), so the client has to send it again.
+  constexpr std::uint64_t kSilentNs = 1'000'000'000;
+  const bool silent = connection_->accepted_ns() != 0 &&
+                      world_.timeline.now() - connection_->accepted_ns() >= kSilentNs / 2;
+  request.after_pause = answers_ > 0 || !outstanding_.empty() || silent;
   outstanding_.push_back(std::move(request));
   connection_->write(text);
 }
@@ -108,6 +115,7 @@ void Publisher::reset() {
 
 void Publisher::forget() {
   connection_ = nullptr;
+  answers_ = 0;
   outstanding_.clear();
 }
 
@@ -158,14 +166,16 @@ void Publisher::on_message_end() {
     fail("an error without a reason: " + body_);
   world_.trace("publisher %u: answered %d %s", number_, status_, body_.substr(0, 80).c_str());
   if (!outstanding_.empty()) outstanding_.pop_front();
+  ++answers_;
 }
 
 void Publisher::on_end(bool clean) {
   world_.trace("publisher %u: connection %u ended (%s), %zu unanswered", number_,
                connection_->number(), clean ? "FIN" : "reset", outstanding_.size());
   if (reader_->unfinished() && clean) fail("ended inside an answer");
-  const bool excused = told_to_close_ || rules_.draining || connection_->lost_bytes() ||
-                       connection_->ever_held_back();
+  const bool excused = told_to_close_ || rules_.draining ||
+                       (!outstanding_.empty() && outstanding_.front().after_pause) ||
+                       connection_->lost_bytes() || connection_->ever_held_back();
   if (!excused && !outstanding_.empty() && outstanding_.front().end <= connection_->bytes_taken()) {
     fail("the connection was closed without an answer to a whole request");
   }

@@ -49,6 +49,7 @@ class Publisher final : public ClientSide, public ResponseSink {
     std::vector<int> statuses;
     std::uint64_t end = 0;  ///< of the request, counted in bytes since the connection began
     bool head_only = false;
+    bool after_pause = false;  ///< the server may have ended the idle connection meanwhile
   };
 
   void send(std::string text, Outstanding request);
@@ -64,6 +65,7 @@ class Publisher final : public ClientSide, public ResponseSink {
   std::optional<ResponseReader> reader_;
   std::deque<Outstanding> outstanding_;
   std::uint64_t sent_bytes_ = 0;
+  std::uint64_t answers_ = 0;  // on this connection
   bool told_to_close_ = false;
   bool half_closed_ = false;
   bool dawdles_ = false;
