@@ -133,7 +133,7 @@ Fault check_array(json::value value, std::size_t nesting) {
   if (value.get_array().get(array) != simdjson::SUCCESS) return Fault::not_json;
   for (auto item : array) {
     json::value element;
-    if (std::move(item).get(element) != simdjson::SUCCESS) return Fault::not_json;
+    if (item.get(element) != simdjson::SUCCESS) return Fault::not_json;
     if (const Fault fault = check_value(element, nesting + 1); fault != Fault::none) return fault;
   }
   return Fault::none;
