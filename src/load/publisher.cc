@@ -115,7 +115,7 @@ void Publisher::run() {
     }
   }
   finished_ns_.set(read_clock().mono_ns);
-  done_.set(1);
+  done_.store(true, std::memory_order_release);
 }
 
 std::vector<std::uint64_t> Publisher::published() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -37,7 +38,7 @@ struct ResponseProgress {
 /// `503` and `429` mean "not now" and are sent again; any other refusal fails the run. So does a
 /// connection that ends before the answer: nobody knows then whether the event counts.
 ///
-/// Threads: `run` is the thread's body; counters from any thread; the rest after it has returned.
+/// Threads: `run` is the thread's body; counters from any thread; the rest once it is done.
 class Publisher {
  public:
   Publisher(const Plan& plan, RunState& state) : plan_(plan), state_(state) {}
@@ -48,7 +49,7 @@ class Publisher {
   void run();
 
   [[nodiscard]] std::uint64_t acknowledged() const { return acknowledged_.get(); }
-  [[nodiscard]] bool done() const { return done_.get() != 0; }
+  [[nodiscard]] bool done() const { return done_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint64_t deferred() const { return deferred_.get(); }
   [[nodiscard]] std::uint64_t started_ns() const { return started_ns_.get(); }
   [[nodiscard]] std::uint64_t finished_ns() const { return finished_ns_.get(); }
@@ -83,7 +84,7 @@ class Publisher {
   std::vector<pollfd> polls_;
   Counter acknowledged_;
   Counter deferred_;
-  Counter done_;
+  std::atomic<bool> done_{false};  ///< acquired by whoever then reads the lanes
   Counter started_ns_;
   Counter finished_ns_;
   Histogram latency_;
