@@ -6,11 +6,51 @@
 
 #include <malloc.h>
 
+// Clang links its sanitizers' own `new` into the program, where no other may stand beside it. Their
+// runtime tells of each allocation instead: those of `malloc` too.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define RINGCAST_RUNTIME_OWNS_NEW 1
+#include <sanitizer/allocator_interface.h>
+#endif
+#endif
+
 namespace ringcast::test {
 namespace {
 
 std::atomic<std::uint64_t> allocation_count{0};
 std::atomic<std::int64_t> byte_count{0};
+
+}  // namespace
+
+std::uint64_t allocations() {
+  return allocation_count.load(std::memory_order_relaxed);
+}
+std::int64_t bytes_allocated() {
+  return byte_count.load(std::memory_order_relaxed);
+}
+
+}  // namespace ringcast::test
+
+#ifdef RINGCAST_RUNTIME_OWNS_NEW
+
+using ringcast::test::allocation_count;
+using ringcast::test::byte_count;
+
+extern "C" void __sanitizer_malloc_hook(const volatile void*, std::size_t bytes) {
+  allocation_count.fetch_add(1, std::memory_order_relaxed);
+  byte_count.fetch_add(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
+}
+extern "C" void __sanitizer_free_hook(const volatile void* memory) {
+  if (memory == nullptr) return;
+  byte_count.fetch_sub(static_cast<std::int64_t>(__sanitizer_get_allocated_size(memory)),
+                       std::memory_order_relaxed);
+}
+
+#else
+
+namespace ringcast::test {
+namespace {
 
 void* allocate(std::size_t bytes, std::size_t alignment) {
   void* memory =
@@ -32,14 +72,6 @@ void release(void* memory) {
 }
 
 }  // namespace
-
-std::uint64_t allocations() {
-  return allocation_count.load(std::memory_order_relaxed);
-}
-std::int64_t bytes_allocated() {
-  return byte_count.load(std::memory_order_relaxed);
-}
-
 }  // namespace ringcast::test
 
 // Each form, though the standard library's other forms would call the first: those of a sanitizer's
@@ -95,3 +127,5 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
 void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
   release(memory);
 }
+
+#endif
