@@ -91,7 +91,7 @@ struct RequestParser::Impl {
 
   void restart() {
     request = Request{};
-    failure_ = ParseFailure{};
+    failure = ParseFailure{};
     scanner.reset();
     reader.emplace(request, body, limits.body_bytes);
     phase = Phase::head;
@@ -289,8 +289,8 @@ struct RequestParser::Impl {
     phase = Phase::complete;
   }
 
-  void fail(const ParseFailure& failure) {
-    failure_ = failure;
+  void fail(const ParseFailure& why) {
+    failure = why;
     phase = Phase::failed;
   }
 
@@ -315,7 +315,7 @@ struct RequestParser::Impl {
 
   const ParserLimits limits;
   Request request;
-  ParseFailure failure_;
+  ParseFailure failure;
   LineScanner scanner;
   std::optional<MessageReader>
       reader;        // Beast's parser cannot be reset, but costs nothing to build
@@ -356,7 +356,7 @@ const Request& RequestParser::request() const {
 }
 
 const ParseFailure& RequestParser::failure() const {
-  return impl_->failure_;
+  return impl_->failure;
 }
 
 void RequestParser::reset(std::size_t keep_bytes) {

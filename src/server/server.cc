@@ -64,7 +64,7 @@ struct Server::Parts {
   [[nodiscard]] Result<void> start_shards(const config::Config& config,
                                           uring::Descriptors descriptors,
                                           const std::vector<int>& cpus,
-                                          std::vector<Listeners> listeners);
+                                          const std::vector<Listeners>& listeners);
   [[nodiscard]] Result<void> start_admin(const config::Config& config);
   void begin_drain();
   void stop();
@@ -100,8 +100,7 @@ Result<void> Server::Parts::start(const config::Config& config) {
           addresses.back());
     }
   }
-  if (auto started = start_shards(config, descriptors.value(), cpus, std::move(listeners));
-      !started) {
+  if (auto started = start_shards(config, descriptors.value(), cpus, listeners); !started) {
     return started;
   }
   return start_admin(config);
@@ -110,6 +109,7 @@ Result<void> Server::Parts::start(const config::Config& config) {
 Result<void> Server::Parts::start_hub(const config::Config& config, std::uint32_t shard_count) {
   auto directory = config::find_state_directory(
       config.server.state_directory,
+      // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment
       [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
   if (!directory) return directory.error();
   auto opened = hub::FileHighWater::open(directory.value());
@@ -132,7 +132,7 @@ Result<void> Server::Parts::start_hub(const config::Config& config, std::uint32_
 Result<void> Server::Parts::start_shards(const config::Config& config,
                                          uring::Descriptors descriptors,
                                          const std::vector<int>& cpus,
-                                         std::vector<Listeners> listeners) {
+                                         const std::vector<Listeners>& listeners) {
   const auto count = static_cast<std::uint32_t>(exchange->shards());
   for (std::uint32_t i = 0; i < count; ++i) {
     ShardThread::Options options{.shard = {.index = i,
