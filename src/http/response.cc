@@ -125,8 +125,7 @@ std::string_view DateCache::at(Time now) {
   return {text_.data(), kLength};
 }
 
-ResponseWriter::ResponseWriter(std::string& out, std::uint16_t status, std::string_view date,
-                               bool keep_alive)
+ResponseWriter::ResponseWriter(std::string& out, std::uint16_t status, const HeadFields& fields)
     : out_(out), status_(status) {
   RC_DEBUG_ASSERT(status >= 200 && status <= 599);
   out_ += "HTTP/1.1 ";
@@ -134,8 +133,9 @@ ResponseWriter::ResponseWriter(std::string& out, std::uint16_t status, std::stri
   out_.push_back(' ');
   out_ += reason_phrase(status);
   out_ += "\r\n";
-  header("Date", date);
-  header("Connection", keep_alive ? "keep-alive" : "close");
+  header("Date", fields.date);
+  header("Connection", fields.keep_alive ? "keep-alive" : "close");
+  out_ += fields.lines;
 }
 
 ResponseWriter& ResponseWriter::header(std::string_view name, std::string_view value) {
@@ -167,12 +167,11 @@ void ResponseWriter::no_body() {
 }
 
 void write_error(std::string& out, std::uint16_t status, std::string_view reason,
-                 std::string_view date, bool keep_alive, std::uint32_t retry_after_seconds,
-                 bool head_only) {
+                 const HeadFields& fields, std::uint32_t retry_after_seconds, bool head_only) {
   std::string json = R"({"error":")";
   append_json_escaped(json, reason);
   json += R"("})";
-  ResponseWriter writer(out, status, date, keep_alive);
+  ResponseWriter writer(out, status, fields);
   if (retry_after_seconds != 0) {
     out += "Retry-After: ";
     append_number(out, retry_after_seconds);
@@ -181,9 +180,9 @@ void write_error(std::string& out, std::uint16_t status, std::string_view reason
   writer.body("application/json", json, head_only);
 }
 
-void write_stream_head(std::string& out, std::uint8_t minor_version, std::string_view date) {
+void write_stream_head(std::string& out, std::uint8_t minor_version, const HeadFields& fields) {
   const bool chunked = minor_version >= 1;
-  ResponseWriter(out, 200, date, chunked)
+  ResponseWriter(out, 200, {.date = fields.date, .keep_alive = chunked, .lines = fields.lines})
       .header("Content-Type", "text/event-stream")
       .header("Cache-Control", "no-cache")
       .header("X-Accel-Buffering", "no");

@@ -23,6 +23,13 @@ struct Request {
   std::string_view origin;
   std::string_view host;  ///< of the target when it has one, else of the Host header
   std::string_view if_none_match;
+  std::string_view authorization;
+  std::string_view cookie;
+  std::string_view sec_fetch_site;
+  std::string_view request_method;  ///< Access-Control-Request-Method, of a preflight
+  /// X-Forwarded-For; of several header lines all, joined by a comma in their order.
+  std::string_view forwarded_for;
+  std::string_view forwarded_proto;  ///< X-Forwarded-Proto; of several the last
   std::string_view body;  ///< empty until the request is complete
 };
 
@@ -47,7 +54,8 @@ struct ParseFailure {
 /// Reads HTTP/1.0 and HTTP/1.1 requests from bytes (RFC 9112), with Boost.Beast underneath.
 /// Strict where leniency lets requests be smuggled: `Transfer-Encoding` must be exactly `chunked`,
 /// on HTTP/1.1, once, and never beside `Content-Length`; a repeated `Content-Length`, `Host`,
-/// `Last-Event-ID`, `Origin` or `Content-Type` is refused (of any other the first counts); HTTP/1.1
+/// `Last-Event-ID`, `Origin`, `Content-Type`, `Authorization` or `Cookie` is refused (of any other
+/// the first counts, where `Request` does not say otherwise); HTTP/1.1
 /// needs one `Host`; a bare CR or LF, NUL, other controls and folded lines are refused; trailers
 /// are read and dropped within the header limit. The outcome depends on the bytes alone, never on
 /// how they were cut into calls of `feed`. Keeps its buffers between requests. Not thread-safe. No

@@ -19,11 +19,18 @@ class DateCache {
   std::array<char, 30> text_{};
 };
 
-/// Appends a response to a byte string. `minor_version` and `keep_alive` are those of the request;
-/// the status line says HTTP/1.1 either way (RFC 9110 section 6.2).
+/// What every head has beside its status.
+struct HeadFields {
+  std::string_view date;
+  bool keep_alive = true;
+  std::string_view lines = {};  ///< whole header lines, each with its CRLF, none of them a client's
+};
+
+/// Appends a response to a byte string. The status line says HTTP/1.1 whatever the request said
+/// (RFC 9110 section 6.2).
 class ResponseWriter {
  public:
-  ResponseWriter(std::string& out, std::uint16_t status, std::string_view date, bool keep_alive);
+  ResponseWriter(std::string& out, std::uint16_t status, const HeadFields& fields);
 
   /// Neither name nor value comes from a client.
   ResponseWriter& header(std::string_view name, std::string_view value);
@@ -36,13 +43,14 @@ class ResponseWriter {
   std::uint16_t status_;
 };
 
-/// `{"error":"reason"}` with the reason escaped as JSON.
+/// `{"error":"reason"}` with the reason escaped as JSON. `retry_after_seconds` 0 = no such header.
 void write_error(std::string& out, std::uint16_t status, std::string_view reason,
-                 std::string_view date, bool keep_alive, std::uint32_t retry_after_seconds = 0,
+                 const HeadFields& fields, std::uint32_t retry_after_seconds = 0,
                  bool head_only = false);
 
 /// The head of an event stream, S1: chunked and keep-alive for HTTP/1.1, until-close for HTTP/1.0.
-void write_stream_head(std::string& out, std::uint8_t minor_version, std::string_view date);
+/// `fields.keep_alive` is not looked at.
+void write_stream_head(std::string& out, std::uint8_t minor_version, const HeadFields& fields);
 
 [[nodiscard]] std::string_view reason_phrase(std::uint16_t status);
 

@@ -47,11 +47,19 @@ struct LimitOptions {
   std::uint32_t header_bytes = 8'192;
   std::uint32_t connect_per_second = 0;  ///< 0 = no limit
   std::uint32_t connect_burst = 0;       ///< 0 = one second's worth
+  std::uint32_t streams_per_address = 0;
+  std::uint32_t connect_per_second_per_address = 0;
+  std::uint32_t publish_per_second_per_user = 0;
+  std::uint32_t login_per_minute_per_address = 10;
+  std::uint32_t login_per_minute_per_user = 30;
+  std::uint32_t stream_sends_per_second = 0;  ///< at most kStreamSendsPerSecondMax
   std::uint32_t header_seconds = 10;
   std::uint32_t body_seconds = 30;
   Refusal refusal = Refusal::automatic;
 };
 
+/// Sends are spaced by whole milliseconds.
+inline constexpr std::uint32_t kStreamSendsPerSecondMax = 1'000;
 /// The encoded frame of an event may be this many times its body (every byte a line end).
 inline constexpr std::size_t kFrameBytesFactor = 8;
 /// Topics of one stream at most.

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "ringcast/base/result.h"
+
+namespace ringcast::auth {
+
+inline constexpr std::size_t kPasswordFileBytesMax = std::size_t{16} << 20;
+inline constexpr std::size_t kPasswordBytesMax = 512;  // crypt(5): CRYPT_MAX_PASSPHRASE_SIZE
+
+/// Users and the hashes of their passwords, `name:hash` lines as `htpasswd -B` writes them. Kinds
+/// (crypt(5)): bcrypt `$2y$` `$2b$` `$2a$`, yescrypt `$y$`, SHA-512 `$6$`. Empty lines and lines
+/// that begin with `#` are left out. Immutable: any thread; replaced whole on reload.
+class PasswordFile {
+ public:
+  /// The error names file and line: no colon, a name that is no user name or is there twice, a kind
+  /// of hash that is too weak (and which to use), a cost that would take longer than seconds.
+  [[nodiscard]] static Result<std::shared_ptr<const PasswordFile>> load(const std::string& path);
+  [[nodiscard]] static Result<std::shared_ptr<const PasswordFile>> parse(std::string_view text,
+                                                                         std::string_view name);
+
+  struct Entry {
+    std::string_view hash;  ///< lives as long as the file object
+    bool known = false;
+  };
+  /// For an unknown user: a decoy of the costliest kind in the file, which no password fits, so that
+  /// the answer takes the same time.
+  [[nodiscard]] Entry find(std::string_view user) const;
+  [[nodiscard]] std::size_t size() const { return hashes_.size(); }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>{}(text);
+    }
+  };
+  std::unordered_map<std::string, std::string, Hash, std::equal_to<>> hashes_;
+  std::string decoy_;
+};
+
+/// Whether the password fits the hash, by crypt_r(3). Takes as long as the hash demands (bcrypt of
+/// cost 10: 60 ms): never on an event loop. Compares in constant time. Any thread.
+[[nodiscard]] bool password_fits(std::string_view password, std::string_view hash);
+
+/// A bcrypt hash (`$2y$10$…`) with a random salt.
+[[nodiscard]] Result<std::string> hash_password(std::string_view password);
+
+}  // namespace ringcast::auth

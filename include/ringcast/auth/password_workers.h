@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ringcast::auth {
+
+/// A sign-in that waits for its password to be checked.
+struct PasswordCheck {
+  std::uint32_t shard = 0;    ///< that wants to know
+  std::uint64_t request = 0;  ///< the shard's own number for it
+  std::string password;       ///< wiped after use
+  std::string hash;
+  bool known = false;  ///< false: `hash` is a decoy, the answer is no whatever it says
+};
+
+struct PasswordVerdict {
+  std::uint64_t request = 0;
+  bool fits = false;
+};
+
+/// Checks passwords for the shards, which must not wait for them. What a shard sees of the workers;
+/// the simulation has its own.
+class PasswordDesk {
+ public:
+  virtual ~PasswordDesk() = default;
+  /// False when too many wait: the client is told to come again. Any thread; does not block for
+  /// long.
+  [[nodiscard]] virtual bool submit(PasswordCheck&& check) = 0;
+  /// Whether `take` would find something. Any thread, one relaxed load.
+  [[nodiscard]] virtual bool has_verdicts(std::uint32_t shard) const = 0;
+  /// Replaces `out` with what is ready for the shard. On the shard's thread.
+  virtual void take(std::uint32_t shard, std::vector<PasswordVerdict>& out) = 0;
+};
+
+/// The threads that hash: of the lowest priority (SCHED_IDLE, sched(7)), so that hashing takes what
+/// the event loops leave; with a bounded queue, in order of arrival.
+///
+/// Threads: all members on any; `wake` is called on a worker, after the verdict can be taken.
+/// Destruction ends the threads after the hash at hand; what waits gets no verdict.
+class PasswordWorkers final : public PasswordDesk {
+ public:
+  struct Options {
+    std::uint32_t shards = 1;
+    std::uint32_t threads = 1;
+    std::size_t queue_max = 64;
+  };
+  PasswordWorkers(const Options& options, std::function<void(std::uint32_t shard)> wake);
+  ~PasswordWorkers() override;
+
+  [[nodiscard]] bool submit(PasswordCheck&& check) override;
+  [[nodiscard]] bool has_verdicts(std::uint32_t shard) const override;
+  void take(std::uint32_t shard, std::vector<PasswordVerdict>& out) override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ringcast::auth
