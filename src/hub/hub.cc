@@ -76,12 +76,13 @@ Hub::Progress Hub::sequence(Time now) {
 }
 
 bool Hub::sequence_one(std::size_t shard, std::span<const std::byte> record, Time now) {
-  PublishCommand command;
+  Command command;
   std::memcpy(&command, record.data(), sizeof command);
   auto rest = record.subspan(sizeof command);
   const auto event = rest.first(command.event_bytes);
   const auto topic = rest.subspan(command.event_bytes, command.topic_bytes);
   const auto data = rest.subspan(command.event_bytes + command.topic_bytes, command.data_bytes);
+  if (command.kind == RecordKind::sign_out) return pass_on_sign_out(shard, command, topic, data);
   const sse::EventFields fields{
       .event = text(event),
       .data = text(data),
@@ -97,6 +98,7 @@ bool Hub::sequence_one(std::size_t shard, std::span<const std::byte> record, Tim
   const auto frame_out = out.subspan(sizeof(EventRecord) + topic.size());
   const sse::FrameSize size = sse::encode_frame(id, fields, frame_out);
   const EventRecord header{
+      .kind = RecordKind::event,
       .id = id,
       .topic_hash = topic.empty() ? 0 : XXH3_64bits(topic.data(), topic.size()),
       .topic_bytes = static_cast<std::uint32_t>(topic.size()),
@@ -106,17 +108,40 @@ bool Hub::sequence_one(std::size_t shard, std::span<const std::byte> record, Tim
   std::copy(topic.begin(), topic.end(), out.begin() + sizeof header);
   exchange_.events().commit(sizeof header + topic.size() + size.bytes);
   wrote_events_ = true;
-
-  const bool pushed = exchange_.port(shard).replies.try_push(
-      {.origin = command.origin, .serial = command.serial, .id = id});
-  RC_ASSERT(pushed);  // a shard has at most `publishes_in_flight` commands without a reply
-  replied_[shard] = true;
+  reply(shard, command, id);
 
   counters_.events.add();
   counters_.event_bytes.add(size.bytes);
   counters_.last_id_ms.set(id.ms);
   counters_.last_id_sequence.set(id.sequence);
   return true;
+}
+
+bool Hub::pass_on_sign_out(std::size_t shard, const Command& command,
+                           std::span<const std::byte> topic, std::span<const std::byte> sign_out) {
+  const EventRecord header{.kind = RecordKind::sign_out,
+                           .id = {},
+                           .topic_hash = XXH3_64bits(topic.data(), topic.size()),
+                           .topic_bytes = static_cast<std::uint32_t>(topic.size()),
+                           .frame_bytes = static_cast<std::uint32_t>(sign_out.size()),
+                           .chunk_head_bytes = 0};
+  const std::size_t bytes = sizeof header + topic.size() + sign_out.size();
+  const auto out = exchange_.events().reserve(bytes);
+  if (out.empty()) return false;
+  std::memcpy(out.data(), &header, sizeof header);
+  const auto behind_topic = std::copy(topic.begin(), topic.end(), out.begin() + sizeof header);
+  std::copy(sign_out.begin(), sign_out.end(), behind_topic);
+  exchange_.events().commit(bytes);
+  wrote_events_ = true;
+  reply(shard, command, {});
+  return true;
+}
+
+void Hub::reply(std::size_t shard, const Command& command, const EventId& id) {
+  const bool pushed = exchange_.port(shard).replies.try_push(
+      {.kind = command.kind, .origin = command.origin, .serial = command.serial, .id = id});
+  RC_ASSERT(pushed);  // a shard has at most `publishes_in_flight` commands without a reply
+  replied_[shard] = true;
 }
 
 void Hub::wake_shards() {

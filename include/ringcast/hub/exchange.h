@@ -15,9 +15,21 @@
 
 namespace ringcast::hub {
 
-/// Shard to hub: an event to be given an ID. A record of this header, then event, topic and data
-/// bytes.
-struct PublishCommand {
+enum class RecordKind : std::uint8_t {
+  event,     ///< to be given an ID and delivered
+  sign_out,  ///< the streams of a token are to be ended, on every shard; has neither ID nor frame
+};
+
+/// Which streams a sign-out ends, and until when the token must be known as ended.
+struct SignOut {
+  std::uint64_t session;  ///< auth::Claims::session
+  std::uint64_t expires_ms;
+};
+
+/// Shard to hub. A record of this header, then event, topic and data bytes. Of a sign-out the topic
+/// is the user's own one and the data a SignOut.
+struct Command {
+  RecordKind kind;
   uring::Handle origin;  ///< the connection that waits for the reply
   std::uint32_t serial;  ///< of the request on it
   std::uint32_t event_bytes;
@@ -27,15 +39,18 @@ struct PublishCommand {
   bool has_retry;
 };
 
-/// Hub to one shard: the event has its ID and is in the events ring, before every shard's cursor.
-struct PublishReply {
+/// Hub to one shard: the record is in the events ring, before every shard's cursor.
+struct Reply {
+  RecordKind kind;
   uring::Handle origin;
   std::uint32_t serial;
-  EventId id;
+  EventId id;  ///< of an event
 };
 
-/// Hub to all shards: an event with its frame. A record of this header, then topic and frame bytes.
+/// Hub to all shards. A record of this header, then topic and frame bytes; of a sign-out the frame
+/// is a SignOut.
 struct EventRecord {
+  RecordKind kind;
   EventId id;
   std::uint64_t topic_hash;  ///< XXH3 of the topic; 0 for the public room
   std::uint32_t topic_bytes;
@@ -69,7 +84,7 @@ class Exchange {
     Port(std::unique_ptr<RecordRing> command_ring, std::size_t replies_max)
         : commands(std::move(command_ring)), replies(replies_max) {}
     std::unique_ptr<RecordRing> commands;  ///< shard writes, hub reads (reader 0)
-    SpscQueue<PublishReply> replies;       ///< hub writes, shard reads
+    SpscQueue<Reply> replies;       ///< hub writes, shard reads
     Doorbell bell;                         ///< of the sleeping shard
     std::atomic<uring::Ring*> ring{
         nullptr};  ///< of the shard, to wake it; set before it first sleeps

@@ -34,6 +34,10 @@ class Hub {
 
   [[nodiscard]] Progress sequence(Time now);
   [[nodiscard]] bool sequence_one(std::size_t shard, std::span<const std::byte> record, Time now);
+  [[nodiscard]] bool pass_on_sign_out(std::size_t shard, const Command& command,
+                                      std::span<const std::byte> topic,
+                                      std::span<const std::byte> sign_out);
+  void reply(std::size_t shard, const Command& command, const EventId& id);
   void wake_shards();
   [[nodiscard]] bool commands_waiting();
 

@@ -22,7 +22,10 @@ struct alignas(64) Counters {
   Counter streams_ended_by_peer;
   Counter streams_ended_slow;
   Counter streams_ended_drain;
+  Counter streams_ended_expired;     ///< their token expired
+  Counter streams_ended_signed_out;  ///< their user signed out
   Counter streams_blocked;  ///< gauge
+  Counter streams_paced;    ///< gauge: have news and wait, stream_sends_per_second
   Counter gaps;
   Counter heartbeats;
   Counter events_appended;
@@ -41,6 +44,17 @@ struct alignas(64) Counters {
   Counter publishes_accepted;
   Counter publishes_refused;     ///< 400
   Counter publishes_overloaded;  ///< 503
+  Counter tokens_refused;        ///< 401
+  Counter forbidden;             ///< 403 for want of a grant
+  Counter origins_refused;       ///< 403
+  Counter logins_accepted;
+  Counter logins_refused;     ///< 401
+  Counter logins_overloaded;  ///< 503: too many wait for their password to be checked
+  Counter limited_connect;    ///< requests refused by each limit
+  Counter limited_connect_address;
+  Counter limited_streams_address;
+  Counter limited_publish_user;
+  Counter limited_login;  ///< for each address and for each user name
   Counter turns;
   Counter turn_ns_max;  ///< longest turn of the loop so far
   Counter cpu_ns;       ///< CPU time of the thread, read once a second
