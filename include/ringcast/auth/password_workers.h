@@ -13,7 +13,7 @@ namespace ringcast::auth {
 struct PasswordCheck {
   std::uint32_t shard = 0;    ///< that wants to know
   std::uint64_t request = 0;  ///< the shard's own number for it
-  std::string password;       ///< wiped after use
+  std::string password;       ///< wiped after use, and when the check is not taken
   std::string hash;
   bool known = false;  ///< false: `hash` is a decoy, the answer is no whatever it says
 };
@@ -33,12 +33,14 @@ class PasswordDesk {
   [[nodiscard]] virtual bool submit(PasswordCheck&& check) = 0;
   /// Whether `take` would find something. Any thread, one relaxed load.
   [[nodiscard]] virtual bool has_verdicts(std::uint32_t shard) const = 0;
-  /// Replaces `out` with what is ready for the shard. On the shard's thread.
+  /// Replaces `out` with what is ready for the shard. Does not wait: finds nothing while another
+  /// verdict is being put in, whose wake-up follows. On the shard's thread.
   virtual void take(std::uint32_t shard, std::vector<PasswordVerdict>& out) = 0;
 };
 
 /// The threads that hash: of the lowest priority (SCHED_IDLE, sched(7)), so that hashing takes what
-/// the event loops leave; with a bounded queue, in order of arrival.
+/// the event loops leave; with a bounded queue, in order of arrival. Named `password N`, without
+/// signals. They may run on the CPUs of the thread that makes them: make them before it is pinned.
 ///
 /// Threads: all members on any; `wake` is called on a worker, after the verdict can be taken.
 /// Destruction ends the threads after the hash at hand; what waits gets no verdict.
