@@ -35,6 +35,8 @@ constexpr Class make_line() {
 inline constexpr Class kToken = detail::make("!#$%&'*+-.^_`|~", true);
 /// What a line of the head may hold before its CRLF: VCHAR, obs-text, SP and HTAB.
 inline constexpr Class kLine = detail::make_line();
+/// Names and IPv4 addresses in an origin. Names of other letters arrive in punycode.
+inline constexpr Class kName = detail::make("-._", true);
 /// `uri-host [":" port]` of RFC 3986 section 3.2, user information excluded.
 inline constexpr Class kHost = detail::make("-._~!$&'()*+,;=%:[]", true);
 
@@ -57,15 +59,25 @@ constexpr int hex_value(char c) {
   return -1;
 }
 
+constexpr char to_lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
 /// Equal but for the case of ASCII letters; `lower` is in lower case already.
 constexpr bool equals_ignoring_case(std::string_view text, std::string_view lower) {
   if (text.size() != lower.size()) return false;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    const char folded = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    if (folded != lower[i]) return false;
+    if (to_lower(text[i]) != lower[i]) return false;
   }
   return true;
+}
+
+/// Without the white space around it: `OWS` of RFC 9110 section 5.6.3.
+constexpr std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t";
+  const std::size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
 }
 
 }  // namespace ringcast::http::characters

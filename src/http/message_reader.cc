@@ -59,8 +59,9 @@ bool names_other_version(std::string_view head) {
 
 }  // namespace
 
-MessageReader::MessageReader(Request& request, std::string& body, std::uint32_t body_bytes_max)
-    : request_(request), body_(body) {
+MessageReader::MessageReader(Request& request, std::string& body, std::string& joined,
+                             std::uint32_t body_bytes_max)
+    : request_(request), body_(body), joined_(joined) {
   // The head was measured before it got here; one limit in one place.
   header_limit(std::numeric_limits<std::uint32_t>::max());
   body_limit(body_bytes_max);
@@ -165,28 +166,58 @@ void MessageReader::on_field_impl(beast::field field, Text name, Text text, Code
     case beast::field::content_type:
       return read_once(seen_.content_type, request_.content_type, value,
                        "more than one Content-Type", ec);
+    case beast::field::authorization:
+      return read_once(seen_.authorization, request_.authorization, value,
+                       "more than one Authorization", ec);
+    case beast::field::cookie:
+      return read_once(seen_.cookie, request_.cookie, value, "more than one Cookie", ec);
     case beast::field::accept:
-      if (!seen_.accept) request_.accept = value;
-      seen_.accept = true;
-      return;
+      return read_first(seen_.accept, request_.accept, value);
     case beast::field::if_none_match:
-      if (!seen_.if_none_match) request_.if_none_match = value;
-      seen_.if_none_match = true;
-      return;
+      return read_first(seen_.if_none_match, request_.if_none_match, value);
+    case beast::field::access_control_request_method:
+      return read_first(seen_.request_method, request_.request_method, value);
     case beast::field::expect:
       // HTTP/1.0 knows no 100 (RFC 9110 section 10.1.1).
       if (request_.minor_version >= 1 && characters::equals_ignoring_case(value, "100-continue")) {
         expects_continue_ = true;
       }
       return;
+    case beast::field::unknown:
+      return read_unnamed(view(name), value, ec);
     default:
-      break;
+      return;
   }
-  // Beast has no name for it.
-  if (characters::equals_ignoring_case(view(name), "last-event-id")) {
+}
+
+/// Those that Beast has no name for.
+void MessageReader::read_unnamed(std::string_view name, std::string_view value, Code& ec) {
+  if (characters::equals_ignoring_case(name, "last-event-id")) {
     if (request_.last_event_id) return refuse(ec, 400, "more than one Last-Event-ID");
     request_.last_event_id = value;
+  } else if (characters::equals_ignoring_case(name, "sec-fetch-site")) {
+    read_first(seen_.sec_fetch_site, request_.sec_fetch_site, value);
+  } else if (characters::equals_ignoring_case(name, "x-forwarded-for")) {
+    read_forwarded_for(value);
+  } else if (characters::equals_ignoring_case(name, "x-forwarded-proto")) {
+    // The last one is of the proxy next to us; those before may be the client's own.
+    const std::size_t comma = value.rfind(',');
+    request_.forwarded_proto =
+        characters::trimmed(comma == std::string_view::npos ? value : value.substr(comma + 1));
   }
+}
+
+/// Several lines mean one list (RFC 9110 section 5.3); dropping one would hide an address.
+void MessageReader::read_forwarded_for(std::string_view value) {
+  if (!seen_.forwarded_for) {
+    seen_.forwarded_for = true;
+    request_.forwarded_for = value;
+    return;
+  }
+  if (joined_.empty()) joined_ = request_.forwarded_for;
+  joined_ += ',';
+  joined_ += value;
+  request_.forwarded_for = joined_;
 }
 
 void MessageReader::read_content_length(std::string_view value, Code& ec) {
@@ -230,6 +261,11 @@ void MessageReader::read_once(bool& seen, std::string_view& to, std::string_view
   if (seen) return refuse(ec, 400, repeated);
   seen = true;
   to = value;
+}
+
+void MessageReader::read_first(bool& seen, std::string_view& to, std::string_view value) {
+  if (!seen) to = value;
+  seen = true;
 }
 
 void MessageReader::on_header_impl(Code& ec) {

@@ -21,7 +21,9 @@ namespace ringcast::http {
 /// alone and not on how the network cut them.
 class MessageReader final : private boost::beast::http::basic_parser<true> {
  public:
-  MessageReader(Request& request, std::string& body, std::uint32_t body_bytes_max);
+  /// `joined` takes what no view of the head can show: several lines as one.
+  MessageReader(Request& request, std::string& body, std::string& joined,
+                std::uint32_t body_bytes_max);
 
   /// `head` runs to the empty line, inclusive. False: see `failure`.
   bool read_head(std::string_view head);
@@ -52,6 +54,11 @@ class MessageReader final : private boost::beast::http::basic_parser<true> {
     bool content_type = false;
     bool accept = false;
     bool if_none_match = false;
+    bool authorization = false;
+    bool cookie = false;
+    bool sec_fetch_site = false;
+    bool request_method = false;
+    bool forwarded_for = false;
     bool close = false;
     bool keep_alive = false;
   };
@@ -71,8 +78,11 @@ class MessageReader final : private boost::beast::http::basic_parser<true> {
   void read_transfer_encoding(std::string_view value, Code& ec);
   void read_host(std::string_view value, Code& ec);
   void read_connection(Text value);
+  void read_unnamed(std::string_view name, std::string_view value, Code& ec);
+  void read_forwarded_for(std::string_view value);
   void read_once(bool& seen, std::string_view& to, std::string_view value,
                  std::string_view repeated, Code& ec);
+  static void read_first(bool& seen, std::string_view& to, std::string_view value);
 
   bool put_all(std::string_view bytes);
   void refuse(Code& ec, std::uint16_t status, std::string_view reason);
@@ -80,6 +90,7 @@ class MessageReader final : private boost::beast::http::basic_parser<true> {
 
   Request& request_;
   std::string& body_;
+  std::string& joined_;
   ParseFailure failure_{0, {}};
   std::uint64_t body_left_ = 0;
   Seen seen_;

@@ -93,7 +93,7 @@ struct RequestParser::Impl {
     request = Request{};
     failure = ParseFailure{};
     scanner.reset();
-    reader.emplace(request, body, limits.body_bytes);
+    reader.emplace(request, body, joined, limits.body_bytes);
     phase = Phase::head;
     empty_lines = 0;
     line_begin = 0;
@@ -321,6 +321,7 @@ struct RequestParser::Impl {
       reader;        // Beast's parser cannot be reset, but costs nothing to build
   std::string head;  // whole and unmoved while `request` is in use: its views point here
   std::string body;
+  std::string joined;          // what `request` shows of several lines as one
   std::string line;            // of the chunked coding, waiting to be whole
   std::size_t line_begin = 0;  // in `line`
   std::size_t chunk_extra_bytes = 0;
@@ -362,7 +363,8 @@ const ParseFailure& RequestParser::failure() const {
 void RequestParser::reset(std::size_t keep_bytes) {
   keep_bytes = clear_keeping(impl_->head, keep_bytes);
   keep_bytes = clear_keeping(impl_->body, keep_bytes);
-  clear_keeping(impl_->line, keep_bytes);
+  keep_bytes = clear_keeping(impl_->line, keep_bytes);
+  clear_keeping(impl_->joined, keep_bytes);
   impl_->restart();
 }
 

@@ -20,14 +20,16 @@ struct CorsOptions {
   friend bool operator==(const CorsOptions&, const CorsOptions&) = default;
 };
 
-/// Why the text cannot be one of `allow_origins`, or nothing.
+/// Why the text cannot be one of `allow_origins`, or nothing: a path or a slash at the end, `*` for
+/// a port or a part of a label, letters beyond ASCII instead of punycode, another scheme.
 [[nodiscard]] Result<void> check_origin_pattern(std::string_view pattern);
 
 /// Which origins may use this server from a browser (Fetch standard, "CORS protocol"), and the
 /// header lines that say so. Immutable after construction: any thread.
 ///
 /// What a client sent never gets into a header: an exact origin is answered with the configured
-/// text, one of a wildcard with its parsed form.
+/// text (in lower case, without a default port, as browsers compare it), one of a wildcard with its
+/// parsed form, and `*` with `*`, never with credentials.
 class CorsPolicy {
  public:
   CorsPolicy() = default;  ///< allows nobody
@@ -48,6 +50,12 @@ class CorsPolicy {
     std::string scheme;  ///< `https://`
     std::string suffix;  ///< `.example.org`, with the port if there is one
   };
+
+  /// The value of `Access-Control-Allow-Origin`; empty: not allowed.
+  [[nodiscard]] std::string_view answer(const Origin* origin) const;
+  [[nodiscard]] bool matches_wildcard(std::string_view origin) const;
+  bool append_allowed(std::string& out, const Origin* origin) const;
+
   std::vector<std::string> exact_;
   std::vector<Wildcard> wildcards_;
   bool any_ = false;

@@ -29,7 +29,8 @@ struct Request {
   std::string_view request_method;  ///< Access-Control-Request-Method, of a preflight
   /// X-Forwarded-For; of several header lines all, joined by a comma in their order.
   std::string_view forwarded_for;
-  std::string_view forwarded_proto;  ///< X-Forwarded-Proto; of several the last
+  /// X-Forwarded-Proto; of several lines or members of a list the last.
+  std::string_view forwarded_proto;
   std::string_view body;  ///< empty until the request is complete
 };
 
