@@ -21,12 +21,16 @@ namespace ringcast::shard {
 ///
 /// One table serves all shards, since a limit that each shard counted for itself would be as many
 /// times higher as the kernel happens to spread a client's connections. It is asked when a
-/// connection or stream begins or ends and when somebody publishes or signs in, never on the path of
-/// an event to its streams; a stripe is locked for well below a microsecond.
+/// connection or stream begins or ends and when somebody publishes or signs in, never on the path
+/// of an event to its streams; a stripe is locked for well below a microsecond.
 ///
-/// Bounds: `idle_max` entries without holders, spread over the stripes, and those with holders, of
-/// which there are at most as many as streams. Losing an idle entry fills its buckets: so `idle_max`
-/// is how many addresses an attacker needs.
+/// Bounds: `idle_max` entries without holders, spread evenly over the stripes and rounded up (at
+/// least one each), and those with holders, of which there are at most as many as streams; 40 bytes
+/// each, and 4 to 8 of the hash table. Memory of held entries is kept for later ones. Losing an
+/// idle entry fills its buckets: so `idle_max` is how many addresses an attacker needs.
+///
+/// Each asking makes an idle entry the most recent one, a refused one too: who is over a limit does
+/// not get out of it by asking on.
 ///
 /// Threads: all members on any.
 class RateTable {
@@ -46,6 +50,7 @@ class RateTable {
                                        Time now);
   /// Counts one holder more unless the key has `most` of them already; 0 = no limit, still counted.
   [[nodiscard]] bool try_hold(Key key, std::uint32_t most);
+  /// Takes back one `try_hold` that returned true. With the last one the entry is idle.
   void release(Key key);
 
   /// Entries, for metrics and tests.
@@ -54,6 +59,9 @@ class RateTable {
  private:
   struct Stripe;
   static constexpr std::size_t kStripes = 64;  // a power of two
+
+  [[nodiscard]] Stripe& stripe(Key key) const;
+
   std::uint64_t seed_;
   std::unique_ptr<Stripe[]> stripes_;
 };

@@ -1,5 +1,6 @@
 #include "ringcast/base/token_bucket.h"
 
+#include <array>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -88,6 +89,70 @@ TEST(TokenBucket, NoIntervalLetsMoreThroughThanRateAndBurst) {
                            static_cast<double>(now) * static_cast<double>(rate) / 1e9 * 1.00001;
     EXPECT_LE(static_cast<double>(taken), allowed + 1) << rate << ' ' << burst;
   }
+}
+
+int take_all(const TokenRate& rate, std::uint64_t& arrival_ns, Time now) {
+  int taken = 0;
+  while (taken < 1'000'000 && rate.try_take(arrival_ns, now)) ++taken;
+  return taken;
+}
+
+TEST(TokenRate, PerMinuteSpreadsItsTokensOverTheMinute) {
+  const TokenRate rate = TokenRate::per_minute(30, 1);
+  std::uint64_t arrival_ns = 0;
+  EXPECT_EQ(take_all(rate, arrival_ns, at_ms(0)), 1);
+  EXPECT_EQ(rate.wait_ns(arrival_ns, at_ms(0)), 2 * kNsPerSecond);
+  EXPECT_EQ(take_all(rate, arrival_ns, at_ms(1'999)), 0);
+  EXPECT_EQ(take_all(rate, arrival_ns, at_ms(2'000)), 1);
+  int taken = 0;
+  for (std::uint64_t ms = 2'000; ms <= 62'000; ms += 10) {
+    taken += take_all(rate, arrival_ns, at_ms(ms));
+  }
+  EXPECT_EQ(taken, 30);
+}
+
+TEST(TokenRate, BurstOfAWholeMinuteIsAvailableAtOnce) {
+  const TokenRate rate = TokenRate::per_minute(30, 30);
+  std::uint64_t arrival_ns = 0;
+  EXPECT_EQ(take_all(rate, arrival_ns, at_ms(0)), 30);
+  EXPECT_EQ(take_all(rate, arrival_ns, at_ms(10'000)), 5);
+  EXPECT_EQ(take_all(rate, arrival_ns, at_ms(3'600'000)), 30);
+}
+
+TEST(TokenRate, StatesOfOneRateAreApart) {
+  const TokenRate rate = TokenRate::per_second(10, 5);
+  std::array<std::uint64_t, 3> arrivals_ns{};
+  EXPECT_EQ(take_all(rate, arrivals_ns[0], at_ms(0)), 5);
+  EXPECT_EQ(take_all(rate, arrivals_ns[1], at_ms(50)), 5);
+  EXPECT_EQ(take_all(rate, arrivals_ns[0], at_ms(100)), 1);
+  EXPECT_EQ(take_all(rate, arrivals_ns[1], at_ms(100)), 0);
+  EXPECT_EQ(take_all(rate, arrivals_ns[2], at_ms(100)), 5);
+}
+
+TEST(TokenRate, AStateOutlivesAChangeOfTheRate) {
+  std::uint64_t arrival_ns = 0;
+  EXPECT_EQ(take_all(TokenRate::per_second(10, 5), arrival_ns, at_ms(0)), 5);
+  const TokenRate faster = TokenRate::per_second(100, 5);
+  EXPECT_FALSE(faster.try_take(arrival_ns, at_ms(0)));
+  EXPECT_EQ(take_all(faster, arrival_ns, at_ms(3'600'000)), 5);
+}
+
+TEST(TokenRate, WithoutLimitTheStateIsLeftAlone) {
+  for (const TokenRate& rate :
+       {TokenRate{}, TokenRate::per_second(0, 7), TokenRate::per_minute(0, 7)}) {
+    std::uint64_t arrival_ns = 42;
+    EXPECT_FALSE(rate.limited());
+    EXPECT_TRUE(rate.try_take(arrival_ns, at_ms(0)));
+    EXPECT_EQ(rate.wait_ns(arrival_ns, at_ms(0)), 0u);
+    EXPECT_EQ(arrival_ns, 42u);
+  }
+  EXPECT_TRUE(TokenRate::per_minute(1, 0).limited());
+}
+
+TEST(TokenRate, ARateAboveTheClockStillLimits) {
+  const TokenRate rate = TokenRate::per_second(5 * kNsPerSecond, 10);
+  std::uint64_t arrival_ns = 0;
+  EXPECT_EQ(take_all(rate, arrival_ns, at_ms(0)), 10);
 }
 
 }  // namespace
