@@ -6,6 +6,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include "ringcast/http/cors.h"
+#include "ringcast/http/origin.h"
 #include "ringcast/http/request.h"
 #include "ringcast/http/response.h"
 
@@ -85,14 +87,55 @@ BENCHMARK_CAPTURE(parse, stream, stream_request())->Arg(kWhole)->Arg(64)->Arg(1)
 BENCHMARK_CAPTURE(parse, publish, publish_request())->Arg(kWhole)->Arg(64);
 BENCHMARK_CAPTURE(parse, chunked, chunked_request())->Arg(kWhole)->Arg(64);
 
+const http::Origin& origin() {
+  static const http::Origin app{"https://app.example.com"};
+  return app;
+}
+
+http::CorsPolicy cross_origin_policy() {
+  return http::CorsPolicy({.allow_origins = {"https://*.example.org", "https://app.example.com",
+                                             "https://shop.example.com", "http://localhost:5173"},
+                           .allow_credentials = true,
+                           .max_age_seconds = 600});
+}
+
+std::string cross_origin_lines() {
+  std::string lines;
+  cross_origin_policy().append_lines(lines, &origin());
+  return lines;
+}
+
+/// From the header of a request to the lines of its answer.
+void cross_origin(benchmark::State& state) {
+  const http::CorsPolicy policy = cross_origin_policy();
+  std::string out = cross_origin_lines();
+  for ([[maybe_unused]] const auto round : state) {
+    out.clear();
+    std::string_view text = "https://app.example.com";
+    benchmark::DoNotOptimize(text);
+    const auto parsed = http::parse_origin(text);
+    if (!parsed || !policy.allows(*parsed)) {
+      state.SkipWithError("the origin was refused");
+      break;
+    }
+    policy.append_lines(out, &*parsed);
+    benchmark::DoNotOptimize(out.data());
+  }
+}
+BENCHMARK(cross_origin);
+
 void stream_head(benchmark::State& state) {
   http::DateCache dates;
+  const std::string lines = cross_origin_lines();
+  const auto head = [&] {
+    return http::HeadFields{.date = dates.at({}), .keep_alive = true, .lines = lines};
+  };
   std::string out;
-  http::write_stream_head(out, 1, dates.at({}));
+  http::write_stream_head(out, 1, head());
   const std::uint64_t allocations = test::allocations();
   for ([[maybe_unused]] const auto round : state) {
     out.clear();
-    http::write_stream_head(out, 1, dates.at({}));
+    http::write_stream_head(out, 1, head());
     benchmark::DoNotOptimize(out.data());
   }
   state.counters["allocations"] = benchmark::Counter(

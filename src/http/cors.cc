@@ -53,7 +53,9 @@ bool is_beyond_ascii(char c) {
 
 /// What is wrong behind the scheme.
 std::string_view fault_of_host(std::string_view host) {
-  if (host.empty() || host.front() == ':') return "the host is missing";
+  if (host.empty() || (host.front() == ':' && !host.starts_with("::"))) {
+    return "the host is missing";
+  }
   if (host.find_first_of("/?#\\") == host.size() - 1 && host.back() == '/') {
     return "must not end with a slash: an origin has no path, for example "
            "\"https://app.example.com\"";

@@ -9,6 +9,9 @@
 #include <vector>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/base/ip_address.h"
+#include "ringcast/http/cookies.h"
+#include "ringcast/http/forwarded.h"
 #include "ringcast/http/query.h"
 #include "ringcast/http/request.h"
 #include "ringcast/http/response.h"
@@ -23,6 +26,25 @@ void append(std::string& to, std::string_view field) {
   to += '[';
   to += field;
   to += ']';
+}
+
+/// What reads the values further: each result lies within them, and a client that no proxy stands
+/// in front of is who it is.
+void read_values(const Request& r) {
+  if (const auto token = find_cookie(r.cookie, "token")) {
+    RC_ASSERT(token->data() >= r.cookie.data() &&
+              token->data() + token->size() <= r.cookie.data() + r.cookie.size());
+    RC_ASSERT(token->find(';') == std::string_view::npos);
+  }
+  static const std::vector<ringcast::IpNetwork> trusted = {
+      ringcast::parse_ip_network("10.0.0.0/8").value()};
+  const auto proxy = ringcast::parse_ip_address("10.0.0.1").value();
+  const auto stranger = ringcast::parse_ip_address("192.0.2.7").value();
+  RC_ASSERT(client_address(stranger, r.forwarded_for, trusted) == stranger);
+  const auto client = client_address(proxy, r.forwarded_for, trusted);
+  RC_ASSERT(ringcast::parse_ip_address(to_string(client)).value() == client);
+  const std::string appended = std::string(r.forwarded_for) + ", 192.0.2.7";
+  RC_ASSERT(client_address(proxy, appended, trusted) == stranger);
 }
 
 /// What was read up to here, as text to compare.
@@ -47,13 +69,16 @@ void append_outcome(std::string& to, const RequestParser& parser) {
   to += r.keep_alive ? 'k' : 'c';
   to += r.last_event_id.has_value() ? 'l' : '-';
   std::size_t head_bytes = 0;
-  for (const std::string_view field : {r.path, r.query, r.last_event_id.value_or(""), r.accept,
-                                       r.content_type, r.origin, r.host, r.if_none_match}) {
+  for (const std::string_view field :
+       {r.path, r.query, r.last_event_id.value_or(""), r.accept, r.content_type, r.origin, r.host,
+        r.if_none_match, r.authorization, r.cookie, r.sec_fetch_site, r.request_method,
+        r.forwarded_for, r.forwarded_proto}) {
     RC_ASSERT(field.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos);
     head_bytes += field.size();
     append(to, field);
   }
   RC_ASSERT(head_bytes <= kLimits.header_bytes);
+  read_values(r);
   append(to, r.body);
 }
 

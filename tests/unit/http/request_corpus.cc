@@ -58,6 +58,17 @@ const std::vector<Sample>& good_samples() {
       {"long_method", std::string(300, 'M') + " / HTTP/1.1\r\nHost: a\r\n\r\n"},
       {"odd_space_around_others", get("Accept: \t  text/event-stream \t\r\nX:\r\n")},
       {"obs_text", get("X: \xff\xc3\xa9\r\n")},
+      {"signed_in", get("Cookie: a=1; token=x.y.z\r\nAuthorization: Bearer x.y.z\r\n"
+                        "Sec-Fetch-Site: same-origin\r\n")},
+      {"through_a_proxy", get("X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n")},
+      {"through_several_proxies",
+       get("X-Forwarded-For: 192.0.2.7, 10.0.0.1\r\nX-Forwarded-Proto: http\r\n"
+           "x-forwarded-for: 10.0.0.2\r\nX-Forwarded-Proto: http, https \r\n"
+           "X-Forwarded-For:\r\n")},
+      {"preflight",
+       "OPTIONS /publish HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example\r\n"
+       "Access-Control-Request-Method: POST\r\n"
+       "Access-Control-Request-Headers: authorization,content-type\r\n\r\n"},
       {"length_zero", post("Content-Length: 0\r\n", "")},
       {"length", post("Content-Length: 5\r\n", "hello")},
       {"length_without_space", post("Content-Length:5\r\n", "he\0\r\n"s)},
@@ -166,6 +177,13 @@ const std::vector<Sample>& bad_samples() {
       {"two_last_event_ids", get("Last-Event-ID: 1-0\r\nLAST-EVENT-ID: 2-0\r\n"), 400,
        "more than one Last-Event-ID"},
       {"two_origins", get("Origin: null\r\nOrigin: https://a\r\n"), 400, "more than one Origin"},
+      {"two_authorizations", get("Authorization: Bearer a\r\nauthorization: Bearer b\r\n"), 400,
+       "more than one Authorization"},
+      {"two_equal_authorizations", get("Authorization: a\r\nAuthorization: a\r\n"), 400,
+       "more than one Authorization"},
+      {"authorization_after_an_empty_one", get("Authorization:\r\nAuthorization: Bearer b\r\n"),
+       400, "more than one Authorization"},
+      {"two_cookies", get("Cookie: token=a\r\nCOOKIE: token=b\r\n"), 400, "more than one Cookie"},
       {"two_content_types", get("Content-Type: a/b\r\nContent-Type: c/d\r\n"), 400,
        "more than one Content-Type"},
       // Request lines.
@@ -243,7 +261,9 @@ std::string describe(const RequestParser& parser) {
   text += " minor " + std::to_string(r.minor_version) + (r.keep_alive ? " keep" : " close");
   text += r.last_event_id ? " last=" + std::string(*r.last_event_id) : " no last";
   for (const std::string_view field :
-       {r.path, r.query, r.accept, r.content_type, r.origin, r.host, r.if_none_match, r.body}) {
+       {r.path, r.query, r.accept, r.content_type, r.origin, r.host, r.if_none_match,
+        r.authorization, r.cookie, r.sec_fetch_site, r.request_method, r.forwarded_for,
+        r.forwarded_proto, r.body}) {
     text.append(" [").append(field).append("]");
   }
   return text;

@@ -96,6 +96,9 @@ TEST(RequestLimits, NothingIsAllocatedOnceTheBuffersHaveGrown) {
       "POST /publish HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n" + std::string(100, 'b'),
       kChunkedHead + "64;e=1\r\n" + std::string(100, 'b') + "\r\n0\r\nLong-Trailer: value\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\nCookie: token=x\r\n"
+      "Sec-Fetch-Site: none\r\nAccess-Control-Request-Method: GET\r\n"
+      "X-Forwarded-For: 192.0.2.7, 2001:db8::7, 10.0.0.1\r\nX-Forwarded-Proto: a, b\r\n\r\n",
   };
   RequestParser parser(kLimits);
   const auto parse_all = [&] {
@@ -112,6 +115,31 @@ TEST(RequestLimits, NothingIsAllocatedOnceTheBuffersHaveGrown) {
   const std::uint64_t before = test::allocations();
   parse_all();
   EXPECT_EQ(test::allocations(), before);
+}
+
+TEST(RequestLimits, OnlyAHeadOfSeveralForwardedForLinesNeedsMemoryOfItsOwn) {
+  const auto head = [](const std::string& fields) {
+    return "GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+  };
+  const std::string long_list(100, '7');
+  const std::string one = head("X-Forwarded-For: " + long_list + "\r\n");
+  const std::string two =
+      head("X-Forwarded-For: " + long_list + "\r\nX-Forwarded-For: " + long_list + "\r\n");
+  RequestParser parser(kLimits);
+  const auto allocated_by = [&](const std::string& bytes, std::size_t keep_bytes) {
+    const std::uint64_t before = test::allocations();
+    parser.feed(bytes);
+    EXPECT_EQ(parser.state(), ParseState::complete);
+    parser.reset(keep_bytes);
+    return test::allocations() - before;
+  };
+  allocated_by(one, 4096);
+  EXPECT_EQ(allocated_by(one, 4096), 0U);
+  EXPECT_GT(allocated_by(two, 4096), 0U);
+  EXPECT_EQ(allocated_by(two, 4096), 0U) << "kept with the other buffers";
+  const std::int64_t held = test::bytes_allocated();
+  allocated_by(one, 0);
+  EXPECT_LE(test::bytes_allocated(), held - 512 - 200) << "and given back with them";
 }
 
 TEST(RequestLimits, ResetGivesBackWhatIsAboveTheMemoryToKeep) {

@@ -21,7 +21,10 @@ TEST(RequestParser, GivesEachFieldOfABrowsersRequest) {
       "GET /events?topic=a&topic=b HTTP/1.1\r\nhost: x.example:8080\r\nAccept: "
       "text/event-stream\r\n"
       "ORIGIN: https://app.example\r\nLast-Event-ID: 17-0\r\nIf-None-Match: \"e\"\r\n"
-      "Content-Type: text/plain\r\nConnection: keep-alive\r\n\r\n";
+      "Content-Type: text/plain\r\nConnection: keep-alive\r\nAUTHORIZATION: Bearer x.y.z\r\n"
+      "cookie: a=1; token=b\r\nSec-Fetch-Site: same-site\r\n"
+      "access-control-request-method: POST\r\nX-Forwarded-For: 192.0.2.7, 10.0.0.1\r\n"
+      "X-FORWARDED-PROTO: https\r\n\r\n";
   EXPECT_EQ(parser.feed(bytes), bytes.size());
   ASSERT_EQ(parser.state(), ParseState::complete);
   const Request& request = parser.request();
@@ -36,7 +39,73 @@ TEST(RequestParser, GivesEachFieldOfABrowsersRequest) {
   EXPECT_EQ(request.last_event_id, "17-0");
   EXPECT_EQ(request.if_none_match, "\"e\"");
   EXPECT_EQ(request.content_type, "text/plain");
+  EXPECT_EQ(request.authorization, "Bearer x.y.z");
+  EXPECT_EQ(request.cookie, "a=1; token=b");
+  EXPECT_EQ(request.sec_fetch_site, "same-site");
+  EXPECT_EQ(request.request_method, "POST");
+  EXPECT_EQ(request.forwarded_for, "192.0.2.7, 10.0.0.1");
+  EXPECT_EQ(request.forwarded_proto, "https");
   EXPECT_EQ(request.body, "");
+}
+
+TEST(RequestParser, JoinsSeveralForwardedForLinesInTheirOrder) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"X-Forwarded-For: a\r\nx-forwarded-for:  b, c \r\nAccept: x\r\nX-Forwarded-For: d\r\n",
+       "a,b, c,d"},
+      {"X-Forwarded-For:\r\nX-Forwarded-For: b\r\n", ",b"},
+      {"X-Forwarded-For:\r\nX-Forwarded-For:\r\nX-Forwarded-For:\r\n", ",,"},
+      {"X-Forwarded-For: a\r\nX-Forwarded-For:\r\n", "a,"},
+      {"X-Forwarded-For: a\r\n", "a"},
+  };
+  RequestParser parser(kLimits);
+  for (const auto& [fields, joined] : cases) {
+    parser.feed("GET / HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n");
+    ASSERT_EQ(parser.state(), ParseState::complete) << parser.failure().reason;
+    EXPECT_EQ(parser.request().forwarded_for, joined);
+    parser.reset();
+  }
+}
+
+TEST(RequestParser, JoinedForwardedForStaysValidWhileTheBodyArrivesAndTheParserMoves) {
+  RequestParser first(kLimits);
+  first.feed(
+      "POST / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: a\r\nX-Forwarded-For: b\r\n"
+      "Content-Length: 60\r\n\r\n");
+  RequestParser second(std::move(first));
+  second.feed(std::string(60, 'b'));
+  ASSERT_EQ(second.state(), ParseState::complete);
+  EXPECT_EQ(second.request().forwarded_for, "a,b");
+}
+
+TEST(RequestParser, TakesTheProtocolThatTheNearestProxySaw) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"X-Forwarded-Proto: http\r\nX-Forwarded-Proto: https\r\n", "https"},
+      {"X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n", "http"},
+      {"X-Forwarded-Proto: http,\t https \r\n", "https"},
+      {"X-Forwarded-Proto: https, http\r\n", "http"},
+      {"X-Forwarded-Proto: https,\r\n", ""},
+      {"X-Forwarded-Proto: https\r\nX-Forwarded-Proto:\r\n", ""},
+  };
+  RequestParser parser(kLimits);
+  for (const auto& [fields, expected] : cases) {
+    parser.feed("GET / HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n");
+    ASSERT_EQ(parser.state(), ParseState::complete) << parser.failure().reason;
+    EXPECT_EQ(parser.request().forwarded_proto, expected) << fields;
+    parser.reset();
+  }
+}
+
+TEST(RequestParser, TakesTheFirstOfRepeatedFieldsThatMayRepeat) {
+  RequestParser parser(kLimits);
+  parser.feed(
+      "GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Site: none\r\n"
+      "Access-Control-Request-Method: PUT\r\nAccess-Control-Request-Method: GET\r\n"
+      "Accept:\r\nAccept: b\r\nIf-None-Match: c\r\nIf-None-Match: d\r\n\r\n");
+  ASSERT_EQ(parser.state(), ParseState::complete) << parser.failure().reason;
+  EXPECT_EQ(parser.request().sec_fetch_site, "cross-site");
+  EXPECT_EQ(parser.request().request_method, "PUT");
+  EXPECT_EQ(parser.request().accept, "");
+  EXPECT_EQ(parser.request().if_none_match, "c");
 }
 
 TEST(RequestParser, TellsAnEmptyLastEventIdFromNone) {
@@ -161,18 +230,23 @@ TEST(RequestParser, NothingOfARequestSurvivesReset) {
   RequestParser parser(kLimits);
   parser.feed(
       "POST http://b/x?y HTTP/1.0\r\nHost: a\r\nAccept: b\r\nOrigin: c\r\nContent-Type: d\r\n"
-      "If-None-Match: e\r\nLast-Event-ID: 1-1\r\nExpect: 100-continue\r\nContent-Length: "
-      "1\r\n\r\nx");
+      "If-None-Match: e\r\nLast-Event-ID: 1-1\r\nExpect: 100-continue\r\nAuthorization: f\r\n"
+      "Cookie: g=h\r\nSec-Fetch-Site: i\r\nAccess-Control-Request-Method: j\r\n"
+      "X-Forwarded-For: k\r\nX-Forwarded-For: l\r\nX-Forwarded-Proto: m\r\n"
+      "Content-Length: 1\r\n\r\nx");
   ASSERT_EQ(parser.state(), ParseState::complete);
   parser.reset();
   EXPECT_EQ(parser.state(), ParseState::head);
   EXPECT_FALSE(parser.started());
-  parser.feed("OPTIONS / HTTP/1.1\r\nHost: z\r\n\r\n");
+  parser.feed("OPTIONS / HTTP/1.1\r\nHost: z\r\nX-Forwarded-For: y\r\n\r\n");
   ASSERT_EQ(parser.state(), ParseState::complete);
   const Request& request = parser.request();
   EXPECT_EQ(request.host, "z");
-  for (const std::string_view empty : {request.query, request.accept, request.origin,
-                                       request.content_type, request.if_none_match, request.body}) {
+  EXPECT_EQ(request.forwarded_for, "y");
+  for (const std::string_view empty :
+       {request.query, request.accept, request.origin, request.content_type, request.if_none_match,
+        request.authorization, request.cookie, request.sec_fetch_site, request.request_method,
+        request.forwarded_proto, request.body}) {
     EXPECT_EQ(empty, "");
   }
   EXPECT_EQ(request.last_event_id, std::nullopt);

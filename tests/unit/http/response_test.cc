@@ -1,6 +1,7 @@
 #include "ringcast/http/response.h"
 
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -8,6 +9,10 @@ namespace ringcast::http {
 namespace {
 
 constexpr std::string_view kDate = "Sun, 06 Nov 1994 08:49:37 GMT";
+constexpr HeadFields kKept{.date = kDate, .keep_alive = true, .lines = {}};
+constexpr HeadFields kClosed{.date = kDate, .keep_alive = false, .lines = {}};
+constexpr HeadFields kWithLines{
+    .date = kDate, .keep_alive = true, .lines = "Vary: Origin\r\nX-Request-Id: 1\r\n"};
 
 TEST(DateCache, FormatsTheExampleOfTheStandard) {
   DateCache cache;
@@ -27,7 +32,7 @@ TEST(DateCache, FormatsTheEdgesOfTheCalendar) {
 
 TEST(ResponseWriter, WritesHeadLengthAndBody) {
   std::string out = "before";
-  ResponseWriter(out, 200, kDate, true).header("ETag", "\"x\"").body("text/html", "<p>");
+  ResponseWriter(out, 200, kKept).header("ETag", "\"x\"").body("text/html", "<p>");
   EXPECT_EQ(out,
             "beforeHTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
             "Connection: keep-alive\r\nETag: \"x\"\r\nContent-Type: text/html\r\n"
@@ -36,7 +41,7 @@ TEST(ResponseWriter, WritesHeadLengthAndBody) {
 
 TEST(ResponseWriter, AnswersHeadWithTheLengthButNoBody) {
   std::string out;
-  ResponseWriter(out, 200, kDate, false).body("text/html", "<p>", true);
+  ResponseWriter(out, 200, kClosed).body("text/html", "<p>", true);
   EXPECT_TRUE(
       out.ends_with("Connection: close\r\nContent-Type: text/html\r\n"
                     "Content-Length: 3\r\n\r\n"))
@@ -45,20 +50,20 @@ TEST(ResponseWriter, AnswersHeadWithTheLengthButNoBody) {
 
 TEST(ResponseWriter, EndsBodilessAnswersSoThatTheConnectionCanGoOn) {
   std::string out;
-  ResponseWriter(out, 204, kDate, true).header("Event-Id", "1-0").no_body();
+  ResponseWriter(out, 204, kKept).header("Event-Id", "1-0").no_body();
   EXPECT_TRUE(out.starts_with("HTTP/1.1 204 No Content\r\n"));
   EXPECT_TRUE(out.ends_with("Event-Id: 1-0\r\n\r\n")) << out;
   out.clear();
-  ResponseWriter(out, 304, kDate, true).body("text/html", "");
+  ResponseWriter(out, 304, kKept).body("text/html", "");
   EXPECT_EQ(out.find("Content-"), std::string::npos) << out;
   out.clear();
-  ResponseWriter(out, 405, kDate, true).header("Allow", "GET").no_body();
+  ResponseWriter(out, 405, kKept).header("Allow", "GET").no_body();
   EXPECT_TRUE(out.ends_with("Allow: GET\r\nContent-Length: 0\r\n\r\n")) << out;
 }
 
 TEST(WriteError, IsJsonWithItsLength) {
   std::string out;
-  write_error(out, 400, "say \"data\"", kDate, false);
+  write_error(out, 400, "say \"data\"", kClosed);
   EXPECT_EQ(out,
             "HTTP/1.1 400 Bad Request\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
             "Connection: close\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n"
@@ -67,16 +72,16 @@ TEST(WriteError, IsJsonWithItsLength) {
 
 TEST(WriteError, SaysWhenToComeBack) {
   std::string out;
-  write_error(out, 503, "full", kDate, true, 120);
+  write_error(out, 503, "full", kKept, 120);
   EXPECT_NE(out.find("\r\nRetry-After: 120\r\n"), std::string::npos) << out;
   out.clear();
-  write_error(out, 503, "full", kDate, true);
+  write_error(out, 503, "full", kKept);
   EXPECT_EQ(out.find("Retry-After"), std::string::npos) << out;
 }
 
 TEST(StreamHead, IsChunkedOnHttp11) {
   std::string out;
-  write_stream_head(out, 1, kDate);
+  write_stream_head(out, 1, kKept);
   EXPECT_EQ(out,
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nConnection: keep-alive\r\n"
             "Content-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
@@ -85,11 +90,48 @@ TEST(StreamHead, IsChunkedOnHttp11) {
 
 TEST(StreamHead, RunsUntilCloseOnHttp10) {
   std::string out;
-  write_stream_head(out, 0, kDate);
+  write_stream_head(out, 0, kKept);
   EXPECT_EQ(out,
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nConnection: close\r\n"
             "Content-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
             "X-Accel-Buffering: no\r\n\r\n");
+}
+
+TEST(HeadLines, StandInAnswersOfEachKind) {
+  constexpr std::string_view kLines = "\r\nVary: Origin\r\nX-Request-Id: 1\r\n";
+  std::string out;
+  ResponseWriter(out, 204, kWithLines).no_body();
+  EXPECT_EQ(out,
+            "HTTP/1.1 204 No Content\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+            "Connection: keep-alive\r\nVary: Origin\r\nX-Request-Id: 1\r\n\r\n");
+  out.clear();
+  write_error(out, 429, "too many attempts to sign in", kWithLines, 6);
+  EXPECT_TRUE(out.starts_with("HTTP/1.1 429 Too Many Requests\r\n")) << out;
+  EXPECT_NE(out.find(kLines), std::string::npos) << out;
+  EXPECT_NE(out.find("\r\nRetry-After: 6\r\n"), std::string::npos) << out;
+  for (const std::uint8_t minor_version : {std::uint8_t{0}, std::uint8_t{1}}) {
+    out.clear();
+    write_stream_head(out, minor_version, kWithLines);
+    EXPECT_NE(out.find(kLines), std::string::npos) << out;
+    EXPECT_EQ(out.find("\r\n\r\n"), out.size() - 4) << out;
+  }
+}
+
+TEST(StreamHead, DecidesByItsVersionAloneWhetherTheConnectionIsKept) {
+  std::string out;
+  write_stream_head(out, 1, kClosed);
+  EXPECT_NE(out.find("\r\nConnection: keep-alive\r\n"), std::string::npos) << out;
+  out.clear();
+  write_stream_head(out, 0, kKept);
+  EXPECT_NE(out.find("\r\nConnection: close\r\n"), std::string::npos) << out;
+}
+
+TEST(ReasonPhrase, NamesEachStatusThatARequestIsRefusedWith) {
+  const std::pair<std::uint16_t, std::string_view> cases[] = {
+      {401, "Unauthorized"},      {403, "Forbidden"},           {415, "Unsupported Media Type"},
+      {429, "Too Many Requests"}, {503, "Service Unavailable"},
+  };
+  for (const auto& [status, phrase] : cases) EXPECT_EQ(reason_phrase(status), phrase);
 }
 
 TEST(ReasonPhrase, NamesEachStatusThatTheParserAnswersWith) {
