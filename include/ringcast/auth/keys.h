@@ -12,7 +12,7 @@
 namespace ringcast::auth {
 
 struct KeySources {
-  std::string secret_file;             ///< the secret of HS…: all bytes of the file; "" = none
+  std::string secret_file;             ///< the secret of HS…, which signs too; "" = none
   std::vector<std::string> key_files;  ///< PEM: public keys or certificates, one or more in each
   std::string jwks_file;               ///< JSON Web Key Set (RFC 7517); "" = none
 
@@ -29,17 +29,21 @@ inline constexpr std::size_t kRsaBitsMin = 2048;    // RFC 7518 section 3.3
 /// reload. Secrets are wiped at the end and never printed.
 class KeySet {
  public:
-  /// Reads all sources. A trailing line end of the secret file does not belong to the secret. The
-  /// error names the file, the key in it and what is wrong: too short, not on its curve, private
-  /// parts in a place for public keys, an algorithm that none of the keys can serve. Keys of a JWKS
-  /// that are not for signatures (`use`, `key_ops`) or of an unknown kind are left out, as RFC 7517
+  /// Reads all sources. Blocks; not on an event loop. A trailing line end of the secret file does
+  /// not belong to the secret, which is at least as long as the longest hash of the HS… algorithms.
+  /// Of a certificate the key alone is used: neither its dates nor its issuer are looked at.
+  ///
+  /// The error names the file, the key in it and what is wrong: too short, not on its curve,
+  /// private parts in a place for public keys, an algorithm that none of the keys can serve, more
+  /// than seven keys of one kind without a `kid`. Keys of a JWKS that are not for signatures
+  /// (`use`, `key_ops`), of an unknown kind or for an unknown `alg` are left out, as RFC 7517
   /// section 5 asks for; a `kid` that two keys of one kind share is an error.
   [[nodiscard]] static Result<std::shared_ptr<const KeySet>> load(const KeySources& sources,
                                                                   const Algorithms& algorithms);
   ~KeySet();
 
   [[nodiscard]] std::size_t size() const;
-  /// Whether tokens can be made: there is a secret, and a HS… algorithm is allowed.
+  /// Whether tokens can be made: there is a secret file, and a HS… algorithm is allowed.
   [[nodiscard]] bool can_sign() const;
 
   struct Impl;

@@ -16,9 +16,9 @@ namespace ringcast::auth {
 
 /// What is asked of a token besides its signature.
 struct TokenPolicy {
-  Algorithms algorithms;     ///< accepted; what the token says only chooses among them
-  std::string issuer;        ///< `iss` must be this; "" = not looked at
-  std::string audience;      ///< `aud` must be or contain this; "" = not looked at
+  Algorithms algorithms;              ///< accepted; what the token says only chooses among them
+  std::string issuer;                 ///< `iss` must be this; "" = not looked at
+  std::string audience;               ///< `aud` must be or contain this; "" = not looked at
   std::uint32_t leeway_seconds = 30;  ///< of `exp`, `nbf` and `iat`, for clocks that differ
 
   friend bool operator==(const TokenPolicy&, const TokenPolicy&) = default;
@@ -31,26 +31,27 @@ struct Claims {
   std::string user;              ///< `sub`: a good user name
   std::optional<Grants> grants;  ///< `ringcast`: {"subscribe":[…],"publish":[…]}; absent = none
   std::uint64_t expires_ms = 0;  ///< `exp` with the leeway, unix milliseconds
-  std::uint64_t session = 0;     ///< names this very token: a hash of its bytes, never 0
+  std::uint64_t session = 0;     ///< names this very token: a hash of what is signed, never 0
 };
 
 /// Why a token is refused: for the audit line, never for the client.
 enum class TokenFault : std::uint8_t {
   none,
   too_long,
-  malformed,          ///< not three parts of base64url without padding, not JSON, names repeated
-  critical_header,    ///< `crit`: extensions that we do not know (RFC 7515 section 4.1.11)
-  algorithm,          ///< absent, unknown or not accepted
-  unknown_key,        ///< no key of that `kid`, or of the kind that the algorithm needs
+  malformed,        ///< not three parts of base64url without padding, not JSON, names repeated
+  critical_header,  ///< `crit`: extensions that we do not know (RFC 7515 section 4.1.11)
+  wrong_type,       ///< `typ` names what is neither a JWT nor an access token (RFC 9068)
+  algorithm,        ///< absent, unknown or not accepted
+  unknown_key,      ///< no key of that `kid`, or of the kind that the algorithm needs
   signature,
-  bad_claim,          ///< of the wrong type, repeated, or out of range
+  bad_claim,  ///< of the wrong type, repeated, or out of range
   no_expiry,
   expired,
-  not_yet_valid,      ///< `nbf`
-  issued_in_future,   ///< `iat`
+  not_yet_valid,     ///< `nbf`
+  issued_in_future,  ///< `iat`
   issuer,
   audience,
-  no_user,            ///< `sub` absent or no good user name
+  no_user,  ///< `sub` absent or no good user name
 };
 [[nodiscard]] std::string_view to_string(TokenFault fault);  ///< `expired`, `unknown-key`, …
 
@@ -84,8 +85,10 @@ struct NewToken {
   std::string_view audience;
 };
 
-/// Makes a token, signed with the secret under the first HS… algorithm of `algorithms`. With a
-/// random `jti`, so that no two are alike. Any thread. The error: `keys` cannot sign.
+/// Makes a token, signed with the secret of the secret file under the first HS… algorithm of
+/// `algorithms`. With a random `jti`, so that no two are alike. Any thread. The error: `keys`
+/// cannot sign, or the token would be one that TokenVerifier refuses: the user's name, the time, a
+/// pattern, more patterns than fit.
 [[nodiscard]] Result<std::string> make_token(const KeySet& keys, const Algorithms& algorithms,
                                              const NewToken& token);
 
