@@ -4,6 +4,8 @@ import { LiveConnection, is_of_server } from "./live_connection.js";
 import { Dial } from "./live_dial.js";
 import { EventLog } from "./live_log.js";
 import { wire_publish } from "./live_publish.js";
+import { SessionLine, rooms_text } from "./live_session.js";
+import { sign_in_address } from "./session.js";
 
 const REFRESH_MS = 250;
 const STALE_SECONDS = 45;
@@ -28,7 +30,33 @@ const log = new EventLog({
   empty: by_id("empty"),
   newer: by_id("newer"),
 });
-const connection = new LiveConnection({ on_change: show_state, on_event: take });
+const session = new SessionLine({
+  line: by_id("session"),
+  user: by_id("session-user"),
+  button: by_id("sign-out"),
+  result: by_id("session-result"),
+  on_signed_out: () => connection.signed_out(),
+});
+let session_is_fresh = false; // asked since the last stream
+const connection = new LiveConnection({ on_change: show_state, on_event: take, ask_session });
+
+async function ask_session() {
+  session_is_fresh = true;
+  const state = await session.ask();
+  show_hint();
+  return state;
+}
+
+// How to publish from a terminal.
+function show_hint() {
+  const parts = [
+    `curl ${location.origin}/publish`,
+    `-H 'Content-Type: application/json'`,
+    `-d '{"event":"hello","data":"world"}'`,
+  ];
+  if (session.is_needed) parts.splice(1, 0, `-H "Authorization: Bearer $TOKEN"`);
+  set_text(by_id("curl"), parts.join(" \\\n  "));
+}
 
 function take(event) {
   if (event.data === null) return;
@@ -53,6 +81,11 @@ function show_state() {
   set_text(by_id("state"), state);
   set_text(by_id("reason"), state === "open" || state === "connecting" ? "" : reason);
   by_id("sign-in").hidden = !sign_in;
+  by_id("sign-in").href = sign_in_address(location);
+  if (sign_in) session.forget();
+  // Another tab may have signed somebody else in since the last stream began.
+  if (state === "open" && !session_is_fresh) ask_session();
+  if (state !== "connecting") session_is_fresh = false;
   set_text(by_id("toggle"), TOGGLE_TEXT[action_offered()]);
   refresh();
 }
@@ -71,9 +104,7 @@ function detail_text(now) {
   if (connection.state === "reconnecting") return `try ${connection.attempt} under way`;
   if (connection.state === "connecting") return "waiting for the first bytes";
   if (connection.state === "open") {
-    const topics = connection.topics.length;
-    const rooms = topics === 0 ? "public room" : `public room and ${topics} topic${topics === 1 ? "" : "s"}`;
-    return `${rooms}, since ${connection.open_since.toLocaleTimeString("en-GB")}`;
+    return `${rooms_text(connection.topics, session.user)}, since ${connection.open_since.toLocaleTimeString("en-GB")}`;
   }
   return "";
 }
@@ -139,8 +170,7 @@ wire_publish(
   { event: by_id("publish-event"), data: by_id("publish-data"), topic: by_id("publish-topic") },
   by_id("publish-result"),
 );
-by_id("curl").textContent =
-  `curl ${location.origin}/publish -H 'Content-Type: application/json' -d '{"event":"hello","data":"world"}'`;
+show_hint();
 // Where there is one column, the form would stand between the state and the events.
 if (matchMedia("(max-width: 52rem)").matches) by_id("publish").open = false;
 

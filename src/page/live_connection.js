@@ -8,15 +8,20 @@
 //       └──► refused ◄── reconnecting              │
 //               └──────────────────────────────────┘ waits as told, or stays if waiting cannot help
 
+import { error_in, retry_after_ms } from "./answers.js";
 import { EventStreamParser } from "./event_stream.js";
 
 export const DEFAULT_RETRY_MS = 3000; // until the server says otherwise
 export const BACKOFF_MAX_MS = 30_000;
 // A stream that was silent for so long may be dead without knowing it, after the machine slept.
 const STALE_MS = 45_000;
-// These do not get better by waiting; somebody has to sign in or to change the request.
-const HOPELESS_STATUS = new Set([400, 401, 403, 404, 405]);
-const SESSION_OVER = new Set(["expired", "signed-out"]);
+// These do not get better by waiting; somebody has to change the request. So has 401, which has its own words.
+const HOPELESS_STATUS = new Set([400, 403, 404, 405]);
+// Reasons of `closing` after which nothing comes back before somebody signs in, in words.
+const SESSION_OVER = new Map([["expired", "the session has expired"], ["signed-out", "signed out"]]);
+const SIGN_IN_FIRST = "sign in first";
+// The server ends the streams of a token that was signed out; one that it forgets is ended here.
+const SIGN_OUT_MS = 2000;
 
 // How long to wait before a try. `failures` counts tries in a row that reached no stream; `random` is in
 // [0, 1). What the server asked for is the least, also when it is above the bound of the back-off; up to
@@ -26,19 +31,11 @@ export function wait_ms(retry_ms, failures, random) {
   return Math.max(retry_ms, Math.min(doubled * (1 + random / 4), BACKOFF_MAX_MS));
 }
 
-// Retry-After, RFC 9110 section 10.2.3: seconds or a date. Null when it is absent or neither.
-export function retry_after_ms(value, now_ms) {
-  if (value === null) return null;
-  if (/^[0-9]+$/.test(value)) return Number(value) * 1000;
-  const at = Date.parse(value);
-  return Number.isNaN(at) ? null : Math.max(0, at - now_ms);
-}
-
 export class LiveConnection {
   // Read by the page after each on_change.
   state = "closed";
   reason = ""; // why it is refused, closed or reconnecting
-  sign_in = false; // signing in would help
+  sign_in = false; // nothing is tried before somebody signed in
   attempt = 0; // tries since the stream was lost
   next_try_at = null; // milliseconds of performance.now(), or null
   open_since = null; // Date
@@ -49,6 +46,8 @@ export class LiveConnection {
 
   #on_change;
   #on_event;
+  #ask_session;
+  #ask_first = true; // whether anybody is signed in is not known
   #topics = [];
   #failures = 0;
   #timer = null;
@@ -56,9 +55,11 @@ export class LiveConnection {
   #was_open = false;
   #may_hurry = false; // the wait is our own caution, not something that the server asked for
 
-  constructor({ on_change, on_event }) {
+  // `ask_session` gives a promise of the state in ask_session of session.js.
+  constructor({ on_change, on_event, ask_session }) {
     this.#on_change = on_change;
     this.#on_event = on_event;
+    this.#ask_session = ask_session;
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") this.#hurry();
     });
@@ -93,6 +94,20 @@ export class LiveConnection {
     this.#set("closed", { reason });
   }
 
+  // This page signed out. The server says so to an open stream; one that is waited for is given up.
+  signed_out() {
+    const end = () => {
+      this.#stop();
+      this.#stay("closed", SESSION_OVER.get("signed-out"), true);
+    };
+    if (this.state !== "open") {
+      end();
+      return;
+    }
+    const abort = this.#abort;
+    setTimeout(() => this.#abort === abort && end(), SIGN_OUT_MS);
+  }
+
   #stop() {
     clearTimeout(this.#timer);
     this.#abort?.abort();
@@ -118,14 +133,22 @@ export class LiveConnection {
 
   #stay(state, reason, sign_in) {
     this.#abort = null;
-    this.#may_hurry = sign_in; // somebody may have signed in on another tab meanwhile
+    this.#ask_first = sign_in;
     this.#set(state, { reason, sign_in });
   }
 
   #hurry() {
     const stale =
       this.state === "open" && performance.now() - this.last_byte_at > STALE_MS;
-    if (this.#may_hurry || stale) this.try_now();
+    if (this.sign_in) void this.#look_again();
+    else if (this.#may_hurry || stale) this.try_now();
+  }
+
+  // Somebody may have signed in on another tab. Until that is known the page goes on to say why it stopped.
+  async #look_again() {
+    if ((await this.#ask_session()) !== "in" || !this.sign_in) return;
+    this.#ask_first = false;
+    this.try_now();
   }
 
   async #connect(state) {
@@ -135,6 +158,15 @@ export class LiveConnection {
     const is_current = () => this.#abort === abort;
     if (state === "reconnecting") this.attempt += 1;
     this.#set(state, { reason: this.reason });
+    if (this.#ask_first) {
+      const session = await this.#ask_session();
+      if (!is_current()) return;
+      if (session === "out") {
+        this.#stay("refused", SIGN_IN_FIRST, true);
+        return;
+      }
+      this.#ask_first = false;
+    }
 
     let response;
     let ended = "the server ended the stream";
@@ -180,8 +212,9 @@ export class LiveConnection {
       on_event: (event) => {
         this.cursor = event.last_event_id;
         if (is_of_server(event, "refused") || is_of_server(event, "closing")) {
-          said[event.type] = reason_in(event.data);
-          this.#set(event.type === "refused" ? "refused" : "closed", { reason: said[event.type] });
+          const reason = (said[event.type] = reason_in(event.data));
+          if (event.type === "refused") this.#set("refused", { reason });
+          else this.#set("closed", { reason: SESSION_OVER.get(reason) ?? reason, sign_in: SESSION_OVER.has(reason) });
         } else if (this.state !== "open" && event.data !== null) {
           this.#opened();
         }
@@ -207,16 +240,15 @@ export class LiveConnection {
   }
 
   async #refuse(response, is_current) {
-    let reason = `${response.status} ${response.statusText}`.trim();
-    try {
-      const { error } = await response.json();
-      if (typeof error === "string") reason = `${response.status} ${error}`;
-    } catch {
-      // The status says it.
-    }
+    const error = await error_in(response);
     if (!is_current()) return;
+    if (response.status === 401) {
+      this.#stay("refused", SIGN_IN_FIRST, true);
+      return;
+    }
+    const reason = `${response.status} ${error || response.statusText}`.trim();
     if (HOPELESS_STATUS.has(response.status)) {
-      this.#stay("refused", reason, response.status === 401);
+      this.#stay("refused", reason, false);
       return;
     }
     const asked = retry_after_ms(response.headers.get("retry-after"), Date.now());
@@ -229,7 +261,7 @@ export class LiveConnection {
     if (said.refused !== undefined) {
       this.#wait("refused", said.refused, wait_ms(this.retry_ms, 0, Math.random()), false);
     } else if (SESSION_OVER.has(said.closing)) {
-      this.#stay("closed", said.closing, true);
+      this.#stay("closed", SESSION_OVER.get(said.closing), true);
     } else if (said.closing !== undefined) {
       this.#wait("closed", said.closing, wait_ms(this.retry_ms, 0, Math.random()), false);
     } else {

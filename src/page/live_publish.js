@@ -1,5 +1,8 @@
 // The form that publishes an event, and what the server says to it.
 
+import { error_in } from "./answers.js";
+import { sign_in_address } from "./session.js";
+
 const FIELDS = ["event", "data", "topic"];
 
 export function wire_publish(form, fields, result) {
@@ -17,7 +20,7 @@ export function wire_publish(form, fields, result) {
 
   const sign_in_link = () => {
     const link = document.createElement("a");
-    link.href = "/login.html";
+    link.href = sign_in_address(location);
     link.textContent = "Sign in";
     result.append(" ", link);
   };
@@ -57,17 +60,19 @@ export function wire_publish(form, fields, result) {
   });
 }
 
-// The server names the field in its message; the first one that it names is marked.
 async function explain(response) {
-  let text = response.statusText;
-  try {
-    const { error } = await response.json();
-    if (typeof error === "string") text = error;
-  } catch {
-    // The status says it.
-  }
+  const error = await error_in(response);
   const after = response.headers.get("retry-after");
-  if (after !== null) text += ` (retry after ${after})`;
-  const named = response.status === 400 ? text.match(/\b(event|data|topic)\b/i) : null;
-  return { text: `${response.status} ${text}`, field: named?.[1].toLowerCase() ?? "" };
+  const wait = after === null ? "" : ` (retry after ${after})`;
+  return {
+    text: `${response.status} ${error || response.statusText}${wait}`,
+    field: field_to_mark(response.status, error),
+  };
+}
+
+// The server names the field in its message; the first one that it names is marked. A refusal that is not
+// about a field, as of an origin, may have such a word in it, but does not begin with one.
+export function field_to_mark(status, error) {
+  const pattern = { 400: /\b(event|data|topic)\b/i, 403: /^(topic):/ }[status];
+  return pattern?.exec(error)?.[1].toLowerCase() ?? "";
 }

@@ -20,6 +20,7 @@ const Asset* find_test_asset(std::string_view path);
 namespace {
 
 const std::filesystem::path kSources{RINGCAST_PAGE_SOURCES};
+constexpr const char* kPages[] = {"/", "/login.html"};
 
 std::string read(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
@@ -66,6 +67,7 @@ TEST(Assets, APathThatIsNotServedFindsNothing) {
 
 TEST(Assets, ContentTypesAreThoseThatABrowserRunsAndApplies) {
   EXPECT_EQ(find_asset("/")->content_type, "text/html; charset=utf-8");
+  EXPECT_EQ(find_asset("/login.html")->content_type, "text/html; charset=utf-8");
   EXPECT_EQ(find_asset("/live.css")->content_type, "text/css; charset=utf-8");
   EXPECT_EQ(find_asset("/live.js")->content_type, "text/javascript; charset=utf-8");
   EXPECT_EQ(find_asset("/favicon.svg")->content_type, "image/svg+xml");
@@ -80,11 +82,15 @@ TEST(Assets, EachHasItsOwnStrongEntityTag) {
   }
 }
 
-TEST(Assets, ThePageAsksForNothingThatIsNotServed) {
-  const std::string html{find_asset("/")->bytes};
-  std::vector<std::string> wanted =
-      matches(html, std::regex(R"re(<(?:link|script|img)[^>]*(?:href|src)="([^"]*)")re"));
-  ASSERT_GE(wanted.size(), 3U);
+TEST(Assets, ThePagesAskForNothingThatIsNotServed) {
+  std::vector<std::string> wanted;
+  for (const char* page : kPages) {
+    const std::string html{find_asset(page)->bytes};
+    const auto of_page =
+        matches(html, std::regex(R"re(<(?:link|script|img)[^>]*(?:href|src)="([^"]*)")re"));
+    ASSERT_GE(of_page.size(), 4U) << page;
+    wanted.insert(wanted.end(), of_page.begin(), of_page.end());
+  }
   for (const auto& [path, file] : served_files()) {
     for (const std::string& import :
          matches(std::string(find_asset(path)->bytes), std::regex(R"re(from "\.([^"]*)")re"))) {
@@ -94,12 +100,35 @@ TEST(Assets, ThePageAsksForNothingThatIsNotServed) {
   for (const std::string& path : wanted) EXPECT_NE(find_asset(path), nullptr) << path;
 }
 
-TEST(Assets, ThePolicyLeavesNothingInlineThatThePageNeeds) {
+TEST(Assets, ThePolicyLeavesNothingInlineThatThePagesNeed) {
   EXPECT_EQ(kContentSecurityPolicy.find("unsafe"), std::string_view::npos);
-  const std::string html{find_asset("/")->bytes};
-  EXPECT_FALSE(
-      std::regex_search(html, std::regex(R"re(<style|\sstyle=|\son[a-z]+=|javascript:)re")));
-  EXPECT_TRUE(matches(html, std::regex("<script(?![^>]*src=)([^>]*)>")).empty());
+  for (const char* page : kPages) {
+    const std::string html{find_asset(page)->bytes};
+    EXPECT_FALSE(
+        std::regex_search(html, std::regex(R"re(<style|\sstyle=|\son[a-z]+=|javascript:)re")))
+        << page;
+    EXPECT_TRUE(matches(html, std::regex("<script(?![^>]*src=)([^>]*)>")).empty()) << page;
+  }
+}
+
+// The element's start tag, "" when it is not there.
+std::string tag_with(const std::string& html, const std::string& attribute) {
+  const auto found = matches(html, std::regex("(<[^<>]*\\s" + attribute + "[\\s>][^<>]*>?)"));
+  return found.empty() ? "" : found.front();
+}
+
+TEST(Assets, TheSignInFormWorksWithoutAScriptAndWithPasswordManagers) {
+  const std::string html{find_asset("/login.html")->bytes};
+  const std::string form = tag_with(html, R"re(id="login-form")re");
+  EXPECT_NE(form.find(R"(method="post")"), std::string::npos) << form;
+  EXPECT_NE(form.find(R"(action="/login")"), std::string::npos) << form;
+  const std::string name = tag_with(html, R"re(name="username")re");
+  EXPECT_NE(name.find(R"(autocomplete="username")"), std::string::npos) << name;
+  const std::string password = tag_with(html, R"re(name="password")re");
+  EXPECT_NE(password.find(R"(type="password")"), std::string::npos) << password;
+  EXPECT_NE(password.find(R"(autocomplete="current-password")"), std::string::npos) << password;
+  // A browser sends "Origin: null" with such a form where the policy is no-referrer.
+  EXPECT_NE(html.find(R"(<meta name="referrer" content="same-origin">)"), std::string::npos);
 }
 
 TEST(Assets, NoScriptTurnsTextIntoMarkup) {

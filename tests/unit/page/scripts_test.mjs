@@ -1,10 +1,11 @@
-// The parts of the live page that need no browser, run by node's own test runner.
+// The parts of the pages that need no browser, run by node's own test runner.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { retry_after_ms } from "../../../src/page/answers.js";
 import { EVENT_UNITS_MAX, EventStreamParser } from "../../../src/page/event_stream.js";
-import { BACKOFF_MAX_MS, retry_after_ms, wait_ms } from "../../../src/page/live_connection.js";
+import { BACKOFF_MAX_MS, wait_ms } from "../../../src/page/live_connection.js";
 import { LINE_UNITS, SHOWN_UNITS_MAX, pieces_of } from "../../../src/page/live_data.js";
 
 const encoder = new TextEncoder();
