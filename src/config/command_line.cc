@@ -1,6 +1,6 @@
 #include "ringcast/config/command_line.h"
 
-#include <ostream>
+#include <charconv>
 #include <sstream>
 #include <utility>
 
@@ -30,17 +30,51 @@ struct ServeArguments {
   }
 };
 
+/// The options of `token`.
+struct TokenArguments {
+  CLI::App* command = nullptr;
+  CLI::Option* config = nullptr;
+  CLI::Option* user = nullptr;
+  CLI::Option* subscribe = nullptr;
+  CLI::Option* publish = nullptr;
+  CLI::Option* seconds = nullptr;
+
+  void add_to(CLI::App& app) {
+    command = app.add_subcommand("token", "Print a signed token, for scripts and tests");
+    const auto text = [this](const char* name, const std::string& description, const char* type) {
+      return command->add_option(name, description)->type_name(type)->expected(1);
+    };
+    const auto repeatable = CLI::MultiOptionPolicy::TakeAll;
+    config = text("--config", "Configuration file (TOML); without it, the defaults", "FILE");
+    user = text("--user", "Who the token is for", "NAME")->required();
+    subscribe = text("--subscribe", "Topics that it may read, as in [auth.grants]; repeatable", "T")
+                    ->multi_option_policy(repeatable);
+    publish = text("--publish", "Topics that it may publish to; repeatable", "T")
+                  ->multi_option_policy(repeatable);
+    seconds = text("--seconds", "Until it expires, instead of auth.token_seconds", "N");
+  }
+};
+
 PrintCommand wrong_usage(const std::string& reason) {
   return {"ringcast: " + reason + "\nTry: ringcast --help\n", kUsageExitCode};
 }
 
+/// The file that `--config` names, if it was given.
+Result<std::optional<std::string>> config_file(const CLI::Option& option) {
+  std::optional<std::string> file;
+  for (const std::string& text : option.results()) {
+    if (text.empty()) return Error{"--config: the name of the file is empty"};
+    file = text;
+  }
+  return file;
+}
+
 /// Takes what one of the two sets of options got.
 Result<void> take(const ServeArguments& given, ServeCommand& command) {
-  for (const std::string& text : given.config->results()) {
-    if (command.config_file) return Error{"--config: given twice"};
-    if (text.empty()) return Error{"--config: the name of the file is empty"};
-    command.config_file = text;
-  }
+  auto file = config_file(*given.config);
+  if (!file) return file.error();
+  if (file.value() && command.config_file) return Error{"--config: given twice"};
+  if (file.value()) command.config_file = std::move(file).value();
   for (const std::string& text : given.listen->results()) {
     const auto address = parse_address(text);
     if (!address) return Error{"--listen: " + address.error().message};
@@ -55,6 +89,26 @@ Result<void> take(const ServeArguments& given, ServeCommand& command) {
     *command.admin_listen = address.value();
   }
   return {};
+}
+
+Result<TokenCommand> take(const TokenArguments& given) {
+  TokenCommand command;
+  const auto file = config_file(*given.config);
+  if (!file) return file.error();
+  command.config_file = file.value();
+  command.user = given.user->results().back();
+  command.subscribe = given.subscribe->results();
+  command.publish = given.publish->results();
+  for (const std::string& text : given.seconds->results()) {
+    std::uint32_t seconds = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stopped, failure] = std::from_chars(text.data(), end, seconds);
+    if (failure != std::errc{} || stopped != end || seconds < 1 || seconds > kTokenSecondsMax) {
+      return Error{"--seconds: must be 1 to " + std::to_string(kTokenSecondsMax)};
+    }
+    command.seconds = seconds;
+  }
+  return command;
 }
 
 }  // namespace
@@ -75,6 +129,8 @@ Command parse_command_line(int argc, const char* const* argv) {
   check->add_option("--config", check_command.config_file, "Configuration file (TOML)")
       ->type_name("FILE")
       ->required();
+  TokenArguments at_token;
+  at_token.add_to(app);
 
   try {
     app.parse(argc, argv);
@@ -87,13 +143,19 @@ Command parse_command_line(int argc, const char* const* argv) {
   }
 
   ServeCommand command;
-  if (check->parsed()) {
+  for (const CLI::App* other : {check, at_token.command}) {
+    if (!other->parsed()) continue;
     for (const CLI::Option* option : {at_top.config, at_top.listen, at_top.admin_listen}) {
-      if (option->count() > 0) {
-        return wrong_usage(option->get_name() + ": stands before check, but belongs to serve");
-      }
+      if (option->count() == 0) continue;
+      return wrong_usage(option->get_name() + ": stands before " + other->get_name() +
+                         ", but belongs to serve");
     }
-    return check_command;
+  }
+  if (check->parsed()) return check_command;
+  if (at_token.command->parsed()) {
+    Result<TokenCommand> token = take(at_token);
+    if (!token) return wrong_usage(token.error().message);
+    return std::move(token).value();
   }
   for (const ServeArguments& arguments : {at_top, at_serve}) {
     if (Result<void> taken = take(arguments, command); !taken) {
@@ -121,16 +183,6 @@ Result<Config> effective_config(const ServeCommand& command) {
   }
   if (!reasons.empty()) return Error{reasons};
   return config;
-}
-
-int run_check(const std::string& path, std::ostream& out, std::ostream& err) {
-  const Result<Config> config = load(path);
-  if (!config) {
-    err << config.error().message << '\n';
-    return kUsageExitCode;
-  }
-  out << to_toml(config.value());
-  return 0;
 }
 
 }  // namespace ringcast::config

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,17 +11,25 @@
 
 namespace ringcast::config {
 
+/// When a changed value takes effect.
+enum class Effect : std::uint8_t {
+  restart,  ///< at the next start
+  reload,   ///< in the running server, too
+};
+
 /// One key: the only place that knows its name, its limits and how it is written. Reading, printing
 /// and the list of what is known are all made from it.
 struct Key {
   std::string_view section;  ///< as between the brackets: `stream.event_names`
   std::string_view name;
+  Effect effect;
   std::string_view comment;  ///< unit, special values
   void (*read)(const Value&, Config&);
   std::string (*write)(const Config&);  ///< the value in TOML
 };
 
-/// Those of a section stand together.
+/// Those of a section stand together. What [auth.grants] may hold is in grants_section.h: its
+/// sections have names that the user chooses.
 [[nodiscard]] std::span<const Key> schema();
 
 }  // namespace ringcast::config

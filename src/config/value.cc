@@ -183,30 +183,45 @@ void Value::read_event_name(std::string& out) const {
   out = *name;
 }
 
-void Value::read(std::vector<ListenAddress>& out, std::size_t most) const {
+bool Value::read_each(const Count& count,
+                      const std::function<Result<void>(const std::string&)>& take) const {
   const auto* const array = node_.as_array();
-  if (array == nullptr) return expected(node_, "an array of strings");
-  if (array->empty() || array->size() > most) {
-    return fail("must hold 1 to " + std::to_string(most) + " addresses, not " +
-                std::to_string(array->size()));
+  if (array == nullptr) {
+    expected(node_, "an array of strings");
+    return false;
   }
-  std::vector<ListenAddress> addresses;
+  if (array->size() < count.least || array->size() > count.most) {
+    fail("must hold " + (count.least == 0 ? "at most " : std::to_string(count.least) + " to ") +
+         std::to_string(count.most) + " " + std::string(count.noun) + ", not " +
+         std::to_string(array->size()));
+    return false;
+  }
+  bool good = true;
   for (const toml::node& node : *array) {
     const auto* const string = node.as_string();
     if (string == nullptr) {
       expected(node, "a string");
-      continue;
-    }
-    const auto address = parse_address(string->get());
-    if (!address) {
-      fail(node, address.error().message);
-    } else if (address.value().port != 0 && std::ranges::count(addresses, address.value()) > 0) {
-      fail(node, to_string(address.value()) + " is there twice");
-    } else {
-      addresses.push_back(address.value());
+      good = false;
+    } else if (const Result<void> taken = take(string->get()); !taken) {
+      fail(node, taken.error().message);
+      good = false;
     }
   }
-  if (addresses.size() == array->size()) out = std::move(addresses);
+  return good;
+}
+
+void Value::read(std::vector<ListenAddress>& out, std::size_t most) const {
+  std::vector<ListenAddress> addresses;
+  const auto take = [&addresses](const std::string& text) -> Result<void> {
+    const auto address = parse_address(text);
+    if (!address) return address.error();
+    if (address.value().port != 0 && std::ranges::count(addresses, address.value()) > 0) {
+      return Error{to_string(address.value()) + " is there twice"};
+    }
+    addresses.push_back(address.value());
+    return {};
+  };
+  if (read_each({1, most, "addresses"}, take)) out = std::move(addresses);
 }
 
 void Value::read(std::optional<ListenAddress>& out) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -55,6 +56,21 @@ class Value {
   /// "" is nothing.
   void read(std::optional<ListenAddress>& out) const;
 
+  /// How many elements an array may have, and what they are: `addresses`.
+  struct Count {
+    std::size_t least;
+    std::size_t most;
+    std::string_view noun;
+  };
+  /// For an array of strings: each of them to `take`, whose error is reported where that string
+  /// stands. Whether all is well.
+  [[nodiscard]] bool read_each(const Count& count,
+                               const std::function<Result<void>(const std::string&)>& take) const;
+
+  /// The string, or null and an error.
+  [[nodiscard]] const std::string* text() const;
+  void fail(std::string_view reason) const { fail(node_, reason); }
+
   template <class Enum, std::size_t kCount>
   void read(Enum& out, const Choice<Enum> (&choices)[kCount]) const {
     std::string_view names[kCount];
@@ -64,10 +80,8 @@ class Value {
   }
 
  private:
-  void fail(std::string_view reason) const { fail(node_, reason); }
   void fail(const toml::node& node, std::string_view reason) const;
   void expected(const toml::node& node, std::string_view type) const;
-  [[nodiscard]] const std::string* text() const;
   [[nodiscard]] bool integer_within(std::uint64_t& out, std::uint64_t smallest,
                                     std::uint64_t largest, std::string_view note) const;
   [[nodiscard]] bool bytes_within(std::uint64_t& out, std::uint64_t smallest,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <iosfwd>
 #include <optional>
 #include <string>
@@ -23,6 +24,15 @@ struct CheckCommand {
   std::string config_file;
 };
 
+/// `ringcast token [--config FILE] --user NAME [--subscribe T]… [--publish T]… [--seconds N]`
+struct TokenCommand {
+  std::optional<std::string> config_file;
+  std::string user;
+  std::vector<std::string> subscribe;    ///< patterns, see auth/grants.h; both lists empty: the
+  std::vector<std::string> publish;      ///< token says nothing about topics
+  std::optional<std::uint32_t> seconds;  ///< until it expires; nothing = auth.token_seconds
+};
+
 /// Nothing to do but to print: --help and --version on standard output with exit code 0, wrong
 /// usage on standard error with kUsageExitCode.
 struct PrintCommand {
@@ -30,7 +40,7 @@ struct PrintCommand {
   int exit_code = 0;
 };
 
-using Command = std::variant<ServeCommand, CheckCommand, PrintCommand>;
+using Command = std::variant<ServeCommand, CheckCommand, TokenCommand, PrintCommand>;
 
 inline constexpr int kUsageExitCode = 2;
 
@@ -42,7 +52,16 @@ inline constexpr int kUsageExitCode = 2;
 [[nodiscard]] Result<Config> effective_config(const ServeCommand& command);
 
 /// `ringcast check`: the effective configuration to `out` and 0, or the errors to `err` and
-/// kUsageExitCode.
+/// kUsageExitCode. Reads the files that [auth] names, too; creates nothing.
 int run_check(const std::string& path, std::ostream& out, std::ostream& err);
+
+inline constexpr int kFailedExitCode = 1;
+
+/// `ringcast token`: the token and a line end to `out` and 0. Else nothing to `out`, the reason to
+/// `err`, and kUsageExitCode for arguments or a configuration that are wrong, kFailedExitCode when
+/// the keys cannot be read or cannot sign. A secret and a user that were made by this are told on
+/// `err`, as the server would at its first start.
+int run_token(const TokenCommand& command, const Environment& environment, std::ostream& out,
+              std::ostream& err);
 
 }  // namespace ringcast::config

@@ -1,12 +1,16 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ringcast/admin/log.h"
+#include "ringcast/auth/access.h"
 #include "ringcast/base/result.h"
 #include "ringcast/config/server_options.h"
+#include "ringcast/http/cors.h"
 #include "ringcast/shard/options.h"
 
 namespace ringcast::config {
@@ -15,6 +19,8 @@ namespace ringcast::config {
 /// configuration of a server that was given no file.
 struct Config {
   ServerOptions server;
+  auth::AuthOptions auth;
+  http::CorsOptions cors{.allow_origins = {}, .allow_credentials = true};
   shard::StreamOptions stream;
   shard::HistoryOptions history;
   shard::LimitOptions limits;
@@ -27,12 +33,15 @@ struct Config {
 
 /// Reads a TOML 1.0 file. The error's message holds one line for each thing that is wrong,
 /// `file:line:column: reason`, in the order of the file, at most kErrorsMax and then their count.
-/// A file that cannot be read or is larger than kFileBytesMax is an error without a line.
+/// A file that cannot be read or is larger than kFileBytesMax is an error without a line. Relative
+/// paths in it become absolute: they start at the folder of the file.
 [[nodiscard]] Result<Config> load(const std::string& path);
 inline constexpr std::size_t kErrorsMax = 20;
-inline constexpr std::size_t kFileBytesMax = std::size_t{1} << 18;
+inline constexpr std::size_t kFileBytesMax = std::size_t{1} << 20;
+inline constexpr std::size_t kGrantsMax = 10'000;              // users in [auth.grants]
+inline constexpr std::uint32_t kTokenSecondsMax = 31'536'000;  // 365 days
 
-/// The same for a text; `name` stands for the file in errors.
+/// The same for a text; `name` stands for the file in errors. Relative paths stay as they are.
 [[nodiscard]] Result<Config> parse(std::string_view toml, std::string_view name);
 
 /// The whole configuration as TOML, each key with its unit; `parse` of it gives `config` again.
@@ -47,7 +56,12 @@ struct Contradiction {
 };
 [[nodiscard]] std::vector<Contradiction> contradictions(const Config& config);
 
-/// `section.key` of every key that `parse` accepts.
+/// `section.key` of every key that `parse` accepts; `*` stands for any name, as in
+/// `auth.grants.*.publish`.
 [[nodiscard]] std::vector<std::string> known_keys();
+
+/// `section.key` of what differs and takes effect only at the next start. All else takes effect
+/// when a running server is handed `fresh`.
+[[nodiscard]] std::vector<std::string> restart_keys(const Config& running, const Config& fresh);
 
 }  // namespace ringcast::config

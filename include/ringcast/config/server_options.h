@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ringcast/base/ip_address.h"
 #include "ringcast/base/result.h"
 #include "ringcast/config/address.h"
 
@@ -30,6 +31,10 @@ struct ServerOptions {
   DescriptorChoice descriptors = DescriptorChoice::automatic;
   std::string state_directory;          ///< empty: see find_state_directory
   std::uint32_t streams_per_shard = 0;  ///< 0 = as many as descriptors allow
+  /// Whose X-Forwarded-For and X-Forwarded-Proto are believed.
+  std::vector<IpNetwork> trusted_proxies;
+  /// The server's own origins where a proxy hides them, in the form in which a browser sends them.
+  std::vector<std::string> public_origins;
 
   friend bool operator==(const ServerOptions&, const ServerOptions&) = default;
 };

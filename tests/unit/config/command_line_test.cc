@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <variant>
 #include <vector>
@@ -101,6 +100,58 @@ TEST(CommandLine, CheckNeedsAFile) {
   EXPECT_EQ(usage_error({"check"}), "ringcast: --config is required\nTry: ringcast --help\n");
 }
 
+TEST(CommandLine, TokenTakesAUserAndWhatItMayDo) {
+  const auto token = [](std::vector<const char*> arguments) {
+    const Command parsed = command(std::move(arguments));
+    if (const auto* const found = std::get_if<TokenCommand>(&parsed)) return *found;
+    ADD_FAILURE() << std::get<PrintCommand>(parsed).text;
+    return TokenCommand{};
+  };
+  const TokenCommand plain = token({"token", "--user", "alice"});
+  EXPECT_FALSE(plain.config_file.has_value());
+  EXPECT_EQ(plain.user, "alice");
+  EXPECT_TRUE(plain.subscribe.empty());
+  EXPECT_TRUE(plain.publish.empty());
+  EXPECT_FALSE(plain.seconds.has_value());
+
+  const TokenCommand full =
+      token({"token", "--config", "f", "--user=bob", "--subscribe", "orders", "--subscribe", "",
+             "--publish", "user/*", "--seconds", "31536000", "--publish=*"});
+  EXPECT_EQ(full.config_file, "f");
+  EXPECT_EQ(full.user, "bob");
+  EXPECT_EQ(full.subscribe, (Texts{"orders", ""}));
+  EXPECT_EQ(full.publish, (Texts{"user/*", "*"}));
+  EXPECT_EQ(full.seconds, 31'536'000u);
+  EXPECT_EQ(token({"token", "--user", "a", "--seconds", "1"}).seconds, 1u);
+}
+
+TEST(CommandLine, TokenRefusesWhatItDoesNotKnow) {
+  const std::string lifetime = "ringcast: --seconds: must be 1 to 31536000\nTry: ringcast --help\n";
+  for (const char* wrong : {"0", "31536001", "-1", "1.5", "60s", " 60", "", "4294967356"}) {
+    EXPECT_EQ(usage_error({"token", "--user", "a", "--seconds", wrong}), lifetime) << wrong;
+  }
+  const std::vector<const char*> wrong[] = {
+      {"token"},
+      {"token", "--config", "f"},
+      {"token", "--user"},
+      {"token", "--user", "a", "--user", "b"},
+      {"token", "--user", "a", "b"},
+      {"token", "--user", "a", "--subscribe", "x", "y"},
+      {"token", "--user", "a", "--seconds", "60", "--seconds", "61"},
+      {"token", "--user", "a", "--config", ""},
+      {"token", "--user", "a", "--config", "f", "--config", "g"},
+      {"token", "--user", "a", "--listen", "1.1.1.1:1"},
+      {"--listen", "1.1.1.1:1", "token", "--user", "a"},
+      {"--config", "f", "token", "--user", "a"},
+      {"token", "--user", "a", "check", "--config", "f"},
+  };
+  for (const std::vector<const char*>& arguments : wrong) {
+    const std::string text = usage_error(arguments);
+    EXPECT_TRUE(text.starts_with("ringcast: ")) << text;
+    EXPECT_TRUE(text.ends_with("\nTry: ringcast --help\n")) << text;
+  }
+}
+
 TEST(CommandLine, HelpAndVersionAreNoErrors) {
   for (const char* argument : {"--help", "-h", "--version"}) {
     const Command parsed = command({argument});
@@ -113,14 +164,14 @@ TEST(CommandLine, HelpAndVersionAreNoErrors) {
   const Command parsed = command({"--help"});
   const std::string& help = std::get<PrintCommand>(parsed).text;
   for (const char* word :
-       {"serve", "check", "--config", "--listen", "--admin-listen", "--version"}) {
+       {"serve", "check", "token", "--config", "--listen", "--admin-listen", "--version"}) {
     EXPECT_NE(help.find(word), std::string::npos) << word;
   }
 }
 
 TEST(CommandLine, WrongUsageIsPlainAndHasExitCodeTwo) {
   const std::vector<const char*> wrong[] = {
-      {"token"},
+      {"tokens"},
       {"--nothing"},
       {"serve", "check"},
       {"--config"},
@@ -141,33 +192,6 @@ TEST(CommandLine, WrongUsageIsPlainAndHasExitCodeTwo) {
     EXPECT_TRUE(text.starts_with("ringcast: ")) << text;
     EXPECT_TRUE(text.ends_with("\nTry: ringcast --help\n")) << text;
   }
-}
-
-TEST(Check, PrintsTheEffectiveConfiguration) {
-  const std::string path = testing::TempDir() + "ringcast_check_test.toml";
-  std::ofstream(path) << "server.shards = 7\n";
-  std::ostringstream out;
-  std::ostringstream err;
-  EXPECT_EQ(run_check(path, out, err), 0);
-  EXPECT_EQ(err.str(), "");
-  const auto again = parse(out.str(), "printed");
-  ASSERT_TRUE(again.ok()) << again.error().message;
-  EXPECT_EQ(again.value(), load(path).value());
-  EXPECT_NE(out.str().find("shards = 7"), std::string::npos);
-  std::remove(path.c_str());
-}
-
-TEST(Check, PrintsTheErrorsAndNothingElse) {
-  const std::string path = testing::TempDir() + "ringcast_check_errors_test.toml";
-  std::ofstream(path) << "server.shards = -7\nx = 1\n";
-  std::ostringstream out;
-  std::ostringstream err;
-  EXPECT_EQ(run_check(path, out, err), 2);
-  EXPECT_EQ(out.str(), "");
-  EXPECT_EQ(err.str(),
-            path + ":1:17: server.shards: must be 0 to 256 (0 = one for each CPU), not -7\n" +
-                path + ":2:1: unknown key x\n");
-  std::remove(path.c_str());
 }
 
 }  // namespace
