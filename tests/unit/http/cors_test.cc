@@ -192,7 +192,8 @@ TEST(CorsPolicy, AWildcardTakesNothingButLabels) {
   const CorsPolicy rules = policy({"https://*.example.org"});
   for (const char* text :
        {"https://a\r\nX: y.example.org", "https://.example.org", "https://a..example.org",
-        "https://.a.example.org", "https://evil.com/.example.org", "https://u@.example.org"}) {
+        "https://.a.example.org", "https://a..b.example.org", "https://evil.com/.example.org",
+        "https://u@.example.org"}) {
     EXPECT_FALSE(rules.allows(Origin{text})) << text;
   }
 }

@@ -83,6 +83,7 @@ TEST(RequestParser, TakesTheProtocolThatTheNearestProxySaw) {
       {"X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n", "http"},
       {"X-Forwarded-Proto: http,\t https \r\n", "https"},
       {"X-Forwarded-Proto: https, http\r\n", "http"},
+      {"X-Forwarded-Proto: http, http, https\r\n", "https"},
       {"X-Forwarded-Proto: https,\r\n", ""},
       {"X-Forwarded-Proto: https\r\nX-Forwarded-Proto:\r\n", ""},
   };
