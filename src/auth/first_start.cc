@@ -10,17 +10,19 @@
 #include <utility>
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base64url.h"
 #include "random.h"
 #include "wipe.h"
 
 namespace ringcast::auth {
 namespace {
 
-constexpr std::size_t kSecretBytes = 32;
+// 64 digits of base64url. As the bytes of the file are the secret, it is long enough for HS512 too
+// (RFC 7518 section 3.2).
+constexpr std::size_t kSecretBytes = 48;
 
 // Without those that are taken for one another: 0 O o, 1 I l. As many as five bits have values.
 constexpr std::string_view kTypeable = "abcdefghijkmnpqrstuvwxyz23456789";
@@ -31,16 +33,9 @@ constexpr std::size_t kGroupLetters = 4;
 Result<std::string> random_secret() {
   std::array<std::byte, kSecretBytes> bytes{};
   if (auto filled = fill_random(bytes); !filled) return filled.error();
-  // base64, then with the two digits of base64url and without padding (RFC 4648 section 5).
-  std::array<unsigned char, (kSecretBytes + 2) / 3 * 4 + 1> digits{};
-  const int length = EVP_EncodeBlock(
-      digits.data(), reinterpret_cast<const unsigned char*>(bytes.data()), kSecretBytes);
   std::string text;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(length) && digits[i] != '='; ++i) {
-    text += digits[i] == '+' ? '-' : digits[i] == '/' ? '_' : static_cast<char>(digits[i]);
-  }
+  append_base64url(text, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   explicit_bzero(bytes.data(), bytes.size());
-  explicit_bzero(digits.data(), digits.size());
   return text;
 }
 

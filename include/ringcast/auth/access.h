@@ -26,7 +26,7 @@ using GrantTable = std::map<std::string, Grants, std::less<>>;
 struct AuthOptions {
   bool required = true;  ///< false: everybody is anonymous and may do everything
   Algorithms algorithms{Algorithm::hs256};
-  KeySources keys;         ///< all empty: the secret of the state directory, made at the first start
+  KeySources keys;  ///< all empty: the secret of the state directory, made at the first start
   std::string users_file;  ///< "": that of the state directory if the secret is, else no sign-in
   std::string cookie = "token";
   SameSite same_site = SameSite::lax;
@@ -68,10 +68,11 @@ struct LoadedAccess {
   std::optional<FirstUser> first_user;  ///< to be shown once, to the person who started us
 };
 
-/// Reads the files that the options name. Without any key source: `jwt.secret` (32 random bytes,
+/// Reads the files that the options name. Without any key source: `jwt.secret` (48 random bytes,
 /// base64url) and `users.htpasswd` (the user `demo` with a random password, who may do everything
 /// unless [auth.grants] says otherwise) in `state_directory`, which are made when they are missing,
-/// readable for the owner alone. The error names key, file and reason. Blocks; not on an event loop.
+/// readable for the owner alone. The error names key, file and reason. Blocks; not on an event
+/// loop.
 [[nodiscard]] Result<LoadedAccess> load_access(const AuthOptions& options,
                                                const std::string& state_directory);
 

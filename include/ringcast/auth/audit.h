@@ -9,8 +9,8 @@
 namespace ringcast::auth {
 
 enum class AuditAction : std::uint8_t {
-  login,           ///< succeeded
-  login_failed,    ///< wrong user or password, or over a limit
+  login,         ///< succeeded
+  login_failed,  ///< wrong user or password, or over a limit
   logout,
   token_refused,
   origin_refused,

@@ -32,8 +32,8 @@ inline constexpr std::size_t kPatternsMax = 256;  // of each list
 /// twice, another `{`, or what cannot be a topic (too long, control characters, not UTF-8).
 [[nodiscard]] Result<void> check_pattern(std::string_view pattern);
 
-/// Whether one of the patterns covers the topic, for the user named `self`. `topic` is empty for the
-/// public room. No allocation.
+/// Whether one of the patterns covers the topic, for the user named `self`. `topic` is empty for
+/// the public room. No allocation.
 [[nodiscard]] bool allows(std::span<const std::string> patterns, std::string_view topic,
                           std::string_view self);
 
