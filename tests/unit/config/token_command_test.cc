@@ -19,6 +19,8 @@ class TokenOnCommandLine : public testing::Test {
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
     std::ofstream(folder_ + "/secret") << std::string(32, 's');
+    std::ofstream(folder_ + "/jwks.json")
+        << R"({"keys":[{"kty":"oct","kid":"1","k":")" << std::string(43, 'A') << R"("}]})";
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
@@ -146,6 +148,8 @@ TEST_F(TokenOnCommandLine, WhatCannotSignHasExitCodeOne) {
     EXPECT_NE(err_.str().find(reason), std::string::npos) << err_.str();
   };
   refused("auth.secret_file = \"nothing\"", folder_ + "/nothing");
+  refused("[auth]\njwks_file = \"jwks.json\"",
+          "a token is signed with the secret in auth.secret_file");
   refused("auth.required = false", "auth.required is false");
   refused("", "no directory for the state of the server is known");
 }
