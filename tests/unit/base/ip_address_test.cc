@@ -13,7 +13,7 @@
 namespace ringcast {
 namespace {
 
-using std::string_literals::operator""s;
+using namespace std::string_literals;
 
 IpAddress address(std::string_view text) {
   const auto parsed = parse_ip_address(text);

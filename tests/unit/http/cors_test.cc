@@ -11,7 +11,7 @@
 namespace ringcast::http {
 namespace {
 
-using std::string_literals::operator""s;
+using namespace std::string_literals;
 
 std::string fault(std::string_view pattern) {
   const auto checked = check_origin_pattern(pattern);
@@ -106,12 +106,8 @@ TEST(OriginPattern, SaysWhatIsWrong) {
       {"http://*.[::1]", "* cannot stand in front of an IP address"},
       {"http://*.0.2.7", "the host ends in a number but is no IPv4 address"},
       {"http://127.1", "the host ends in a number but is no IPv4 address"},
-      {"https://b\xc3\xbc"
-       "cher.example",
-       punycode},
-      {"https://*.b\xc3\xbc"
-       "cher.example",
-       punycode},
+      {"https://\xc3\xbc.example", punycode},
+      {"https://*.\xc3\xbc.example", punycode},
       {"https://app.example.com ", "must not contain spaces or control characters"},
       {"https://app.example.com\r\nX: y", "must not contain spaces or control characters"},
       {"https://a\0"s, "must not contain spaces or control characters"},
