@@ -1,15 +1,16 @@
 #include "ringcast/admin/log.h"
 
-#include <chrono>
-#include <ctime>
+#include <atomic>
+#include <cerrno>
+#include <mutex>
 #include <utility>
 
-#include <spdlog/formatter.h>
 #include <spdlog/logger.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
-#include "text.h"
+#include "line.h"
 
 namespace ringcast::admin {
 namespace {
@@ -53,94 +54,92 @@ std::string_view level_name(spdlog::level::level_enum level) {
   }
 }
 
-void append_time(std::string& out, spdlog::log_clock::time_point time) {
-  const auto since = time.time_since_epoch();
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
-  const std::time_t seconds = static_cast<std::time_t>(ms / 1000);
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  char text[40];
-  const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-  out.append(text, length);
-  const auto rest = static_cast<int>(ms % 1000);
-  out += '.';
-  out += static_cast<char>('0' + rest / 100);
-  out += static_cast<char>('0' + rest / 10 % 10);
-  out += static_cast<char>('0' + rest % 10);
-  out += 'Z';
+// One call for a line, so that lines of other processes on the same pipe do not cut it (up to
+// PIPE_BUF). There is nobody to tell of an error: a full disk, a reader that went away.
+void write_to_standard_error(std::string_view line) {
+  while (!line.empty()) {
+    const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    line.remove_prefix(static_cast<std::size_t>(written));
+  }
 }
-
-/// One message, one line, whatever the message holds. spdlog's own pattern would let a line end
-/// through.
-class LineFormatter final : public spdlog::formatter {
- public:
-  explicit LineFormatter(LogFormat format) : format_(format) {}
-
-  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-    const std::string_view payload(message.payload.data(), message.payload.size());
-    const std::string_view level = level_name(message.level);
-    line_.clear();
-    if (format_ == LogFormat::json) {
-      line_ += R"({"time":")";
-      append_time(line_, message.time);
-      line_ += R"(","level":")";
-      line_ += level;
-      line_ += R"(","message":")";
-      append_json_text(line_, payload);
-      line_ += "\"}";
-    } else {
-      append_time(line_, message.time);
-      line_ += ' ';
-      line_ += level;
-      line_.append(level.size() < kLevelWidth ? kLevelWidth - level.size() : 1, ' ');
-      append_text(payload);
-    }
-    line_ += '\n';
-    out.append(line_.data(), line_.data() + line_.size());
-  }
-
-  [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
-    return std::make_unique<LineFormatter>(format_);
-  }
-
- private:
-  static constexpr std::size_t kLevelWidth = 9;  // of "critical" and a space
-
-  // Only what would end the line or move the terminal's cursor; data of clients was escaped before.
-  void append_text(std::string_view payload) {
-    constexpr std::string_view kHex = "0123456789abcdef";
-    for (const char c : payload) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (c == '\n') {
-        line_ += "\\n";
-      } else if ((byte < 0x20 && c != '\t') || byte == 0x7f) {
-        line_ += "\\x";
-        line_ += kHex[byte >> 4];
-        line_ += kHex[byte & 15];
-      } else {
-        line_ += c;
-      }
-    }
-  }
-
-  LogFormat format_;
-  std::string line_;  // a sink formats under its own lock
-};
 
 }  // namespace
 
-std::shared_ptr<spdlog::logger> make_logger(const LogOptions& options,
-                                            std::shared_ptr<spdlog::sinks::sink> sink) {
-  auto logger = std::make_shared<spdlog::logger>("ringcast", std::move(sink));
-  logger->set_formatter(std::make_unique<LineFormatter>(options.format));
-  logger->set_level(to_spdlog(options.level));
-  logger->flush_on(spdlog::level::trace);
-  return logger;
+/// Formats by itself: a pattern of spdlog would let a line end through, and knows no fields.
+class Log::Sink final : public spdlog::sinks::sink {
+ public:
+  explicit Sink(Write write) : write_(std::move(write)) {}
+
+  void log(const spdlog::details::log_msg& message) override {
+    write_message(message.level, message.time, {message.payload.data(), message.payload.size()});
+  }
+  void flush() override {}
+  void set_pattern(const std::string& /*pattern*/) override {}
+  void set_formatter(std::unique_ptr<spdlog::formatter> /*formatter*/) override {}
+
+  void set_format(LogFormat format) {
+    const std::lock_guard lock(mutex_);
+    format_ = format;
+  }
+
+  void write_message(spdlog::level::level_enum level, LogTime time, std::string_view message) {
+    const std::lock_guard lock(mutex_);
+    append_message_line(line_, format_, time, level_name(level), message);
+    write_line();
+  }
+  void write_audit(const auth::AuditEvent& event, LogTime time) {
+    const std::lock_guard lock(mutex_);
+    append_audit_line(line_, format_, time, event);
+    write_line();
+  }
+
+ private:
+  void write_line() {
+    write_(line_);
+    line_.clear();
+  }
+
+  std::mutex mutex_;
+  LogFormat format_ = LogFormat::text;
+  std::string line_;  // kept for its memory
+  Write write_;
+};
+
+Log::Log(const LogOptions& options, Write write)
+    : sink_(std::make_shared<Sink>(std::move(write))),
+      logger_(std::make_shared<spdlog::logger>("ringcast", sink_)) {
+  set_options(options);
+}
+
+void Log::set_options(const LogOptions& options) {
+  sink_->set_format(options.format);
+  logger_->set_level(to_spdlog(options.level));
+}
+
+bool Log::write_audit(const auth::AuditEvent& event, LogTime time) {
+  if (logger_->level() == spdlog::level::off) return false;
+  sink_->write_audit(event, time);
+  return true;
+}
+
+bool Log::write_always(LogLevel as, std::string_view message) {
+  if (logger_->level() == spdlog::level::off) return false;
+  sink_->write_message(to_spdlog(as), std::chrono::system_clock::now(), message);
+  return true;
+}
+
+Log& process_log() {
+  static Log log({}, write_to_standard_error);
+  return log;
 }
 
 void start_logging(const LogOptions& options) {
-  spdlog::set_default_logger(
-      make_logger(options, std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  process_log().set_options(options);
+  // Only once: spdlog reads its default logger without a lock.
+  static std::once_flag once;
+  std::call_once(once, [] { spdlog::set_default_logger(process_log().logger()); });
 }
 
 }  // namespace ringcast::admin

@@ -7,11 +7,11 @@ namespace {
 
 constexpr std::string_view kHex = "0123456789abcdef";
 
-void append_hex_byte(std::string& out, unsigned byte) {
-  out += kHex[byte >> 4 & 15];
-  out += kHex[byte & 15];
+void append_hex_16(std::string& out, char32_t code_point) {
+  for (int shift = 12; shift >= 0; shift -= 4) out += kHex[code_point >> shift & 15];
 }
 
+// Each of them has four hexadecimal digits at most.
 bool disturbs_a_line(char32_t c) {
   return (c >= 0x80 && c <= 0x9f) || c == 0x2028 || c == 0x2029 || (c >= 0x202a && c <= 0x202e) ||
          (c >= 0x2066 && c <= 0x2069);
@@ -45,6 +45,21 @@ Character first_character(std::string_view text) {
   return {bytes, code_point, true};
 }
 
+void append_hex_byte(std::string& out, unsigned byte) {
+  out += kHex[byte >> 4 & 15];
+  out += kHex[byte & 15];
+}
+
+std::string_view whole_characters(std::string_view text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  std::size_t bytes = 0;
+  while (true) {
+    const std::size_t next = bytes + first_character(text.substr(bytes)).bytes;
+    if (next > bytes_max) return text.substr(0, bytes);
+    bytes = next;
+  }
+}
+
 void append_json_text(std::string& out, std::string_view text) {
   while (!text.empty()) {
     const Character character = first_character(text);
@@ -55,9 +70,10 @@ void append_json_text(std::string& out, std::string_view text) {
     } else if (character.code_point == '"' || character.code_point == '\\') {
       out += '\\';
       out += bytes;
-    } else if (character.code_point < 0x20 || character.code_point == 0x7f) {
-      out += "\\u00";
-      append_hex_byte(out, character.code_point);
+    } else if (character.code_point < 0x20 || character.code_point == 0x7f ||
+               disturbs_a_line(character.code_point)) {
+      out += "\\u";
+      append_hex_16(out, character.code_point);
     } else {
       out += bytes;
     }
@@ -66,13 +82,13 @@ void append_json_text(std::string& out, std::string_view text) {
 
 std::string safe_text(std::string_view text, std::size_t input_bytes_max) {
   std::string out;
-  std::size_t left = input_bytes_max;
+  const std::string_view kept = whole_characters(text, input_bytes_max);
+  const bool cut = kept.size() < text.size();
+  text = kept;
   while (!text.empty()) {
     const Character character = first_character(text);
-    if (character.bytes > left) return out + "…";
     const std::string_view bytes = text.substr(0, character.bytes);
     text.remove_prefix(character.bytes);
-    left -= character.bytes;
     if (character.valid && character.code_point == '\\') {
       out += "\\\\";
     } else if (character.valid && character.code_point == '\n') {
@@ -86,12 +102,13 @@ std::string safe_text(std::string_view text, std::size_t input_bytes_max) {
       append_hex_byte(out, static_cast<unsigned char>(bytes[0]));
     } else if (disturbs_a_line(character.code_point)) {
       out += "\\u{";
-      for (int shift = 12; shift >= 0; shift -= 4) out += kHex[character.code_point >> shift & 15];
+      append_hex_16(out, character.code_point);
       out += '}';
     } else {
       out += bytes;
     }
   }
+  if (cut) out += "…";
   return out;
 }
 

@@ -18,8 +18,14 @@ struct Character {
 /// `text` is not empty.
 [[nodiscard]] Character first_character(std::string_view text);
 
+/// The longest prefix of at most `bytes_max` bytes that does not end inside a character.
+[[nodiscard]] std::string_view whole_characters(std::string_view text, std::size_t bytes_max);
+
+/// Two lower-case digits.
+void append_hex_byte(std::string& out, unsigned byte);
+
 /// Appends `text` as the inside of a JSON string (RFC 8259); a byte that is not UTF-8 becomes
-/// U+FFFD.
+/// U+FFFD. Characters that change the direction or the line of a terminal are escaped too.
 void append_json_text(std::string& out, std::string_view text);
 
 }  // namespace ringcast::admin

@@ -1,31 +1,38 @@
 #include "ringcast/admin/log.h"
 
-#include <memory>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <regex>
 #include <sstream>
 #include <string>
-#include <utility>
+#include <string_view>
+#include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <simdjson.h>
 #include <spdlog/logger.h>
-#include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
+
+#include "ringcast/auth/audit.h"
 
 namespace ringcast::admin {
 namespace {
 
-class Log {
+/// A log whose lines are kept.
+class KeptLog {
  public:
-  explicit Log(LogFormat format, LogLevel level = LogLevel::info)
-      : logger_(make_logger({.level = level, .format = format},
-                            std::make_shared<spdlog::sinks::ostream_sink_st>(out_))) {}
-  spdlog::logger* operator->() { return logger_.get(); }
-  [[nodiscard]] std::string text() const { return out_.str(); }
+  explicit KeptLog(LogFormat format, LogLevel level = LogLevel::info)
+      : log_({.level = level, .format = format}, [this](std::string_view line) { text_ += line; }) {
+  }
+  spdlog::logger* operator->() { return log_.logger().get(); }
+  [[nodiscard]] Log& log() { return log_; }
+  [[nodiscard]] std::string text() const { return text_; }
 
  private:
-  std::ostringstream out_;
-  std::shared_ptr<spdlog::logger> logger_;
+  std::string text_;
+  Log log_;
 };
 
 std::string json_message(const std::string& line) {
@@ -38,7 +45,7 @@ std::string json_message(const std::string& line) {
 }
 
 TEST(Log, ATextLineHasTimeLevelAndMessage) {
-  Log log(LogFormat::text);
+  KeptLog log(LogFormat::text);
   log->warn("{} streams", 3);
   EXPECT_TRUE(std::regex_match(
       log.text(), std::regex(R"(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warning  3 streams\n)")))
@@ -46,7 +53,7 @@ TEST(Log, ATextLineHasTimeLevelAndMessage) {
 }
 
 TEST(Log, AJsonLineHasTimeLevelAndMessage) {
-  Log log(LogFormat::json);
+  KeptLog log(LogFormat::json);
   log->error("disk full");
   EXPECT_TRUE(std::regex_match(
       log.text(),
@@ -61,7 +68,7 @@ TEST(Log, AnyMessageIsOneValidJsonLine) {
   const std::string hard[] = {
       "", "\"}\n{\"a\":1", "\\", "tab\there", std::string("nul\0!", 5), "größe 漢字 😀", every_byte};
   for (const std::string& message : hard) {
-    Log log(LogFormat::json);
+    KeptLog log(LogFormat::json);
     log->info(message);
     const std::string line = log.text();
     ASSERT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << line;
@@ -77,13 +84,13 @@ TEST(Log, AnyMessageIsOneValidJsonLine) {
 }
 
 TEST(Log, AMessageWithLineEndsStaysOneTextLine) {
-  Log log(LogFormat::text);
+  KeptLog log(LogFormat::text);
   log->info("a\nb\rc\x1b[31m");
   EXPECT_TRUE(log.text().ends_with("info     a\\nb\\x0dc\\x1b[31m\n")) << log.text();
 }
 
 TEST(Log, MessagesBelowTheLevelAreNotWritten) {
-  Log log(LogFormat::text, LogLevel::warning);
+  KeptLog log(LogFormat::text, LogLevel::warning);
   log->info("quiet");
   EXPECT_EQ(log.text(), "");
   log->warn("loud");
@@ -91,9 +98,37 @@ TEST(Log, MessagesBelowTheLevelAreNotWritten) {
 }
 
 TEST(Log, OffWritesNothing) {
-  Log log(LogFormat::text, LogLevel::off);
+  KeptLog log(LogFormat::text, LogLevel::off);
   log->critical("nobody hears");
   EXPECT_EQ(log.text(), "");
+}
+
+TEST(Log, OptionsCanChange) {
+  KeptLog log(LogFormat::text, LogLevel::warning);
+  log->info("quiet");
+  log.log().set_options({.level = LogLevel::debug, .format = LogFormat::json});
+  log->debug("loud");
+  EXPECT_EQ(json_message(log.text()), "loud");
+  log.log().set_options({.level = LogLevel::error, .format = LogFormat::json});
+  log->warn("quiet again");
+  EXPECT_EQ(json_message(log.text()), "loud");
+}
+
+TEST(Log, CharactersThatChangeTheTerminalAreEscapedInJson) {
+  KeptLog log(LogFormat::json);
+  log->info("a\u202eb\u0085c\u2028\x7f");
+  EXPECT_NE(log.text().find(R"("message":"a\u202eb\u0085c\u2028\u007f")"), std::string::npos)
+      << log.text();
+  EXPECT_EQ(json_message(log.text()), "a\u202eb\u0085c\u2028\x7f");
+}
+
+TEST(Log, WriteAlwaysWritesBelowTheLevelButNotWhenOff) {
+  KeptLog log(LogFormat::text, LogLevel::critical);
+  EXPECT_TRUE(log.log().write_always(LogLevel::warning, "heard"));
+  EXPECT_TRUE(log.text().ends_with("Z warning  heard\n")) << log.text();
+  KeptLog off(LogFormat::text, LogLevel::off);
+  EXPECT_FALSE(off.log().write_always(LogLevel::warning, "nobody hears"));
+  EXPECT_EQ(off.text(), "");
 }
 
 TEST(Log, TheDefaultLoggerWritesToStandardError) {
@@ -101,6 +136,55 @@ TEST(Log, TheDefaultLoggerWritesToStandardError) {
   start_logging({.level = LogLevel::info, .format = LogFormat::json});
   spdlog::info("started");
   EXPECT_EQ(json_message(testing::internal::GetCapturedStderr()), "started");
+}
+
+TEST(Log, OptionsOfTheProcessCanChangeWhileThreadsLog) {
+  constexpr int kEach = 500;
+  start_logging({});
+  testing::internal::CaptureStderr();
+  std::atomic<int> running{3};
+  std::vector<std::thread> threads;
+  threads.reserve(3);
+  for (int thread = 0; thread < 2; ++thread) {
+    threads.emplace_back([&running] {
+      for (int i = 0; i < kEach; ++i) spdlog::critical("hello");
+      --running;
+    });
+  }
+  threads.emplace_back([&running] {
+    auth::AuditEvent event;
+    event.user = "alice";
+    for (int i = 0; i < kEach; ++i) {
+      process_log().write_audit(event, std::chrono::system_clock::now());
+    }
+    --running;
+  });
+  for (int i = 0; running > 0; ++i) {
+    start_logging({.level = i % 2 == 0 ? LogLevel::info : LogLevel::critical,
+                   .format = i % 3 == 0 ? LogFormat::json : LogFormat::text});
+    std::this_thread::yield();
+  }
+  for (std::thread& thread : threads) thread.join();
+  start_logging({});
+
+  std::istringstream lines(testing::internal::GetCapturedStderr());
+  int hellos = 0;
+  int audits = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.ends_with("Z critical hello") ||
+        line.ends_with(R"(","level":"critical","message":"hello"})")) {
+      ++hellos;
+    } else if (
+        line.ends_with(
+            R"(Z audit    action=login request=0000000000000000 address=- user="alice" reason="")") ||
+        line.ends_with(R"("user":"alice","reason":""})")) {
+      ++audits;
+    } else {
+      ADD_FAILURE() << "neither whole nor in one format: " << line;
+    }
+  }
+  EXPECT_EQ(hellos, 2 * kEach);
+  EXPECT_EQ(audits, kEach);
 }
 
 TEST(SafeText, OrdinaryTextIsLeftAlone) {
