@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ringcast/admin/audit_writer.h"
 #include "ringcast/admin/version.h"
 
 namespace ringcast::admin {
@@ -30,11 +31,15 @@ struct Metric {
   Unit unit;
   std::string_view help;
   Counter Counters::*value;
+  std::string_view label = {};  ///< `name="value"`; metrics of one name stand together
 };
 
 constexpr Kind kCounter = Kind::counter;
 constexpr Kind kGauge = Kind::gauge;
 constexpr Unit kOne = Unit::one;
+
+constexpr std::string_view kLimited = "ringcast_limited_total";
+constexpr std::string_view kLimitedHelp = "Requests refused by each limit.";
 
 using Shard = shard::Counters;
 constexpr std::array kShardMetrics = std::to_array<Metric<Shard>>({
@@ -65,8 +70,14 @@ constexpr std::array kShardMetrics = std::to_array<Metric<Shard>>({
      "Streams ended because the client fell behind the kept history.", &Shard::streams_ended_slow},
     {"ringcast_streams_ended_drain_total", kCounter, kOne,
      "Streams ended because the server stops.", &Shard::streams_ended_drain},
+    {"ringcast_streams_ended_expired_total", kCounter, kOne,
+     "Streams ended because their token expired.", &Shard::streams_ended_expired},
+    {"ringcast_streams_ended_signed_out_total", kCounter, kOne,
+     "Streams ended because their user signed out.", &Shard::streams_ended_signed_out},
     {"ringcast_streams_blocked", kGauge, kOne, "Streams whose socket takes nothing now.",
      &Shard::streams_blocked},
+    {"ringcast_streams_paced", kGauge, kOne, "Streams that have news and wait for their next send.",
+     &Shard::streams_paced},
     {"ringcast_gaps_total", kCounter, kOne, "Gap events sent.", &Shard::gaps},
     {"ringcast_heartbeats_total", kCounter, kOne, "Heartbeats sent.", &Shard::heartbeats},
     {"ringcast_events_appended_total", kCounter, kOne, "Events appended to the history.",
@@ -99,6 +110,27 @@ constexpr std::array kShardMetrics = std::to_array<Metric<Shard>>({
      &Shard::publishes_refused},
     {"ringcast_publishes_overloaded_total", kCounter, kOne, "Publish requests answered with 503.",
      &Shard::publishes_overloaded},
+    {"ringcast_tokens_refused_total", kCounter, kOne, "Requests answered with 401.",
+     &Shard::tokens_refused},
+    {"ringcast_forbidden_total", kCounter, kOne, "Requests answered with 403 for want of a grant.",
+     &Shard::forbidden},
+    {"ringcast_origins_refused_total", kCounter, kOne,
+     "Requests answered with 403 because of their origin.", &Shard::origins_refused},
+    {"ringcast_logins_accepted_total", kCounter, kOne, "Sign-ins that succeeded.",
+     &Shard::logins_accepted},
+    {"ringcast_logins_refused_total", kCounter, kOne, "Sign-ins answered with 401.",
+     &Shard::logins_refused},
+    {"ringcast_logins_overloaded_total", kCounter, kOne, "Sign-ins answered with 503.",
+     &Shard::logins_overloaded},
+    {kLimited, kCounter, kOne, kLimitedHelp, &Shard::limited_connect,
+     "limit=\"connect_per_second\""},
+    {kLimited, kCounter, kOne, kLimitedHelp, &Shard::limited_connect_address,
+     "limit=\"connect_per_second_per_address\""},
+    {kLimited, kCounter, kOne, kLimitedHelp, &Shard::limited_streams_address,
+     "limit=\"streams_per_address\""},
+    {kLimited, kCounter, kOne, kLimitedHelp, &Shard::limited_publish_user,
+     "limit=\"publish_per_second_per_user\""},
+    {kLimited, kCounter, kOne, kLimitedHelp, &Shard::limited_login, "limit=\"login_per_minute\""},
     {"ringcast_turns_total", kCounter, kOne, "Turns of the event loop.", &Shard::turns},
     {"ringcast_turn_max_seconds", kGauge, Unit::ns_to_seconds,
      "Longest turn of the event loop so far.", &Shard::turn_ns_max},
@@ -180,9 +212,9 @@ void append_head(std::string& out, std::string_view name, Kind kind, std::string
   out += kind == Kind::counter ? " counter\n" : " gauge\n";
 }
 
-void append_gauge(std::string& out, std::string_view name, std::string_view help,
-                  std::uint64_t value) {
-  append_head(out, name, Kind::gauge, help);
+void append_metric(std::string& out, std::string_view name, Kind kind, std::string_view help,
+                   std::uint64_t value) {
+  append_head(out, name, kind, help);
   out += name;
   out += ' ';
   append_value(out, value, Unit::one);
@@ -249,14 +281,14 @@ std::uint64_t start_time_seconds() {
 }
 
 void append_process_metrics(std::string& out) {
-  append_gauge(out, "ringcast_process_resident_memory_bytes", "Resident memory of the process.",
-               resident_bytes());
-  append_gauge(
-      out, "ringcast_process_open_fds",
+  append_metric(out, "ringcast_process_resident_memory_bytes", kGauge,
+                "Resident memory of the process.", resident_bytes());
+  append_metric(
+      out, "ringcast_process_open_fds", kGauge,
       "Open file descriptors of the process; direct descriptors of a ring are not among them.",
       open_descriptors());
-  append_gauge(out, "ringcast_process_start_time_seconds",
-               "When the process started, since the Unix epoch.", start_time_seconds());
+  append_metric(out, "ringcast_process_start_time_seconds", kGauge,
+                "When the process started, since the Unix epoch.", start_time_seconds());
   append_head(out, "ringcast_build_info", Kind::gauge, "Always 1; the label says what runs.");
   out += "ringcast_build_info{version=\"";
   out += version();
@@ -268,14 +300,21 @@ void append_process_metrics(std::string& out) {
 std::string render_metrics(const MetricsSources& sources) {
   std::string out;
   out.reserve(8192 + sources.shards.size() * kShardMetrics.size() * 64);
+  std::string_view described;
   for (const Metric<Shard>& metric : kShardMetrics) {
     if (sources.shards.empty()) break;
-    append_head(out, metric.name, metric.kind, metric.help);
+    if (metric.name != described) append_head(out, metric.name, metric.kind, metric.help);
+    described = metric.name;
     for (std::size_t shard = 0; shard < sources.shards.size(); ++shard) {
       out += metric.name;
       out += "{shard=\"";
       append_number(out, shard);
-      out += "\"} ";
+      out += '"';
+      if (!metric.label.empty()) {
+        out += ',';
+        out += metric.label;
+      }
+      out += "} ";
       append_value(out, (sources.shards[shard]->*metric.value).get(), metric.unit);
     }
   }
@@ -286,6 +325,12 @@ std::string render_metrics(const MetricsSources& sources) {
       out += ' ';
       append_value(out, (sources.hub->*metric.value).get(), metric.unit);
     }
+  }
+  if (sources.audit != nullptr) {
+    append_metric(out, "ringcast_audit_lines_written_total", kCounter,
+                  "Lines of the audit log that were written.", sources.audit->lines_written());
+    append_metric(out, "ringcast_audit_lines_dropped_total", kCounter,
+                  "Lines of the audit log that found no room.", sources.audit->lines_dropped());
   }
   append_process_metrics(out);
   return out;

@@ -8,10 +8,13 @@
 
 namespace ringcast::admin {
 
-/// Where the numbers come from. The counters outlive whoever holds this.
+class AuditWriter;
+
+/// Where the numbers come from. All of it outlives whoever holds this.
 struct MetricsSources {
   std::vector<const shard::Counters*> shards;  ///< in the order of their index
   const hub::Counters* hub = nullptr;          ///< null: no hub metrics
+  const AuditWriter* audit = nullptr;          ///< null: no audit metrics
 };
 
 /// Every counter, and what the kernel knows of the process, in the Prometheus text format 0.0.4.
