@@ -269,6 +269,7 @@ TEST(RateTable, ThreadsShareOneLimit) {
   std::atomic<bool> too_many{false};
   std::atomic<bool> too_large{false};
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([&, thread] {
       std::mt19937_64 random(static_cast<std::uint64_t>(thread));
