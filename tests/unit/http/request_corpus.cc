@@ -3,7 +3,7 @@
 namespace ringcast::http::test {
 namespace {
 
-using std::string_literals::operator""s;
+using namespace std::string_literals;
 
 std::string get(const std::string& fields) {
   return "GET /events HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";

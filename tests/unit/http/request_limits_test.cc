@@ -91,14 +91,16 @@ TEST(RequestLimits, ABodyOfManySmallChunksIsNotTakenForExtensions) {
 }
 
 TEST(RequestLimits, NothingIsAllocatedOnceTheBuffersHaveGrown) {
+  const std::string through_a_proxy =
+      "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\nCookie: token=x\r\n"
+      "Sec-Fetch-Site: none\r\nAccess-Control-Request-Method: GET\r\n"
+      "X-Forwarded-For: 192.0.2.7, 2001:db8::7, 10.0.0.1\r\nX-Forwarded-Proto: a, b\r\n\r\n";
   const std::string requests[] = {
       "GET /events?topic=a HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nOrigin: b\r\n\r\n",
       "POST /publish HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n" + std::string(100, 'b'),
       kChunkedHead + "64;e=1\r\n" + std::string(100, 'b') + "\r\n0\r\nLong-Trailer: value\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
-      "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\nCookie: token=x\r\n"
-      "Sec-Fetch-Site: none\r\nAccess-Control-Request-Method: GET\r\n"
-      "X-Forwarded-For: 192.0.2.7, 2001:db8::7, 10.0.0.1\r\nX-Forwarded-Proto: a, b\r\n\r\n",
+      through_a_proxy,
   };
   RequestParser parser(kLimits);
   const auto parse_all = [&] {
