@@ -1,7 +1,10 @@
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
+#include <string>
 #include <thread>
 #include <variant>
+#include <vector>
 
 #include <pthread.h>
 #include <spdlog/spdlog.h>
@@ -26,28 +29,51 @@ sigset_t signals_of_interest() {
   return set;
 }
 
-void reload(const config::ServeCommand& command, config::Config& running) {
+void report_first_user(const server::Server& server) {
+  const auto& user = server.first_user();
+  if (!user) return;
+  // Not by the log, which is kept: this is for the person who sees the terminal.
+  std::cout << "\n  sign in as   " << user->name << "\n  password     " << user->password
+            << "\n\n  Shown this once. Users: " << user->users_file << " (htpasswd -B)\n"
+            << std::endl;
+}
+
+std::string joined(const std::vector<std::string>& keys) {
+  std::string text;
+  for (const std::string& key : keys) text += (text.empty() ? "" : ", ") + key;
+  return text;
+}
+
+void reload(const config::ServeCommand& command, const config::Config& running,
+            server::Server& server) {
   auto fresh = config::effective_config(command);
   if (!fresh) {
     spdlog::error("the configuration was not reloaded, the old one stays in use:\n{}",
                   fresh.error().message);
     return;
   }
-  running.log = fresh.value().log;
-  admin::start_logging(running.log);
-  if (fresh.value() == running) {
+  if (auto reloaded = server.reload(fresh.value()); !reloaded) {
+    spdlog::error("the configuration was not reloaded, the old one stays in use: {}",
+                  reloaded.error().message);
+    return;
+  }
+  admin::start_logging(fresh.value().log);
+  report_first_user(server);
+  const auto waiting = config::restart_keys(running, fresh.value());
+  if (waiting.empty()) {
     spdlog::info("configuration reloaded");
   } else {
-    spdlog::warn(
-        "configuration reloaded: [log] is in effect, other changes take effect at the next start");
+    spdlog::warn("configuration reloaded, but these take effect at the next start: {}",
+                 joined(waiting));
   }
 }
 
 // Waits for signals until the server has been told to stop; a second one ends the process at once.
-void wait_for_stop(const config::ServeCommand& command, config::Config& running) {
+void wait_for_stop(const config::ServeCommand& command, const config::Config& running,
+                   server::Server& server) {
   const sigset_t set = signals_of_interest();
   int signal = 0;
-  while (sigwait(&set, &signal) == 0 && signal == SIGHUP) reload(command, running);
+  while (sigwait(&set, &signal) == 0 && signal == SIGHUP) reload(command, running, server);
 }
 
 int serve(const config::ServeCommand& command) {
@@ -56,7 +82,7 @@ int serve(const config::ServeCommand& command) {
     std::cerr << loaded.error().message << '\n';
     return config::kUsageExitCode;
   }
-  config::Config& running = loaded.value();
+  const config::Config& running = loaded.value();
   admin::start_logging(running.log);
 
   const sigset_t set = signals_of_interest();
@@ -74,7 +100,9 @@ int serve(const config::ServeCommand& command) {
   if (!server.value()->admin_address().empty())
     spdlog::info("admin on {}", server.value()->admin_address());
 
-  wait_for_stop(command, running);
+  report_first_user(*server.value());
+
+  wait_for_stop(command, running, *server.value());
   spdlog::info(
       "stopping: streams are told to come back and closed within {} s; a second signal stops at "
       "once",
@@ -103,6 +131,13 @@ int main(int argc, char** argv) {
   }
   if (const auto* check = std::get_if<config::CheckCommand>(&command)) {
     return config::run_check(check->config_file, std::cout, std::cerr);
+  }
+  if (const auto* token = std::get_if<config::TokenCommand>(&command)) {
+    return config::run_token(
+        *token,
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment
+        [](const char* name) { return static_cast<const char*>(std::getenv(name)); }, std::cout,
+        std::cerr);
   }
   return serve(std::get<config::ServeCommand>(command));
 }

@@ -1,14 +1,19 @@
 #include "ringcast/server/server.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <utility>
 
 #include <sched.h>
 #include <spdlog/spdlog.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "ringcast/admin/admin_server.h"
+#include "ringcast/admin/audit_writer.h"
+#include "ringcast/auth/password_workers.h"
+#include "ringcast/base/assert.h"
 #include "ringcast/hub/embedded_store.h"
 #include "ringcast/hub/exchange.h"
 #include "ringcast/uring/probe.h"
@@ -45,9 +50,49 @@ Result<uring::Descriptors> choose_descriptors(config::DescriptorChoice choice) {
   return probed.value();
 }
 
+constexpr std::size_t kIdleAddressesMax = 65'536;
+constexpr std::size_t kIdleUsersMax = 65'536;
+constexpr std::uint32_t kPasswordThreadsMax = 2;
+
+std::uint64_t random_number() {
+  std::uint64_t number = 0;
+  // Never short for so few bytes, and never fails once the kernel has started (getrandom(2)).
+  const ssize_t got = getrandom(&number, sizeof number, 0);
+  RC_ASSERT(got == sizeof number);
+  return number;
+}
+
+Result<std::string> state_directory_of(const config::Config& config) {
+  return config::find_state_directory(
+      config.server.state_directory,
+      // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment
+      [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
+}
+
+std::shared_ptr<const shard::Policy> make_policy(const config::Config& config,
+                                                 std::shared_ptr<const auth::Access> access) {
+  auto policy = std::make_shared<shard::Policy>();
+  policy->access = std::move(access);
+  policy->cors = http::CorsPolicy(config.cors);
+  policy->trusted_proxies = config.server.trusted_proxies;
+  for (const std::string& origin : config.server.public_origins) {
+    const auto parsed = http::parse_origin(origin);
+    RC_ASSERT(parsed.has_value());  // the configuration was checked
+    policy->public_origins.push_back(*parsed);
+  }
+  policy->limits = config.limits;
+  return policy;
+}
+
 }  // namespace
 
 struct Server::Parts {
+  shard::RateTable address_limits{kIdleAddressesMax, random_number()};
+  shard::RateTable user_limits{kIdleUsersMax, random_number()};
+  std::unique_ptr<admin::AuditWriter> audit;
+  std::unique_ptr<auth::PasswordWorkers> passwords;
+  std::shared_ptr<const shard::Policy> policy;
+  std::optional<auth::FirstUser> first_user;
   std::unique_ptr<hub::FileHighWater> high_water;
   std::unique_ptr<hub::EmbeddedStore> store;
   std::unique_ptr<hub::Exchange> exchange;
@@ -60,6 +105,8 @@ struct Server::Parts {
   std::atomic<bool> draining{false};
 
   [[nodiscard]] Result<void> start(const config::Config& config);
+  [[nodiscard]] Result<void> start_identity(const config::Config& config, std::size_t cpus,
+                                            std::uint32_t shard_count);
   [[nodiscard]] Result<void> start_hub(const config::Config& config, std::uint32_t shard_count);
   [[nodiscard]] Result<void> start_shards(const config::Config& config,
                                           uring::Descriptors descriptors,
@@ -81,6 +128,7 @@ Result<void> Server::Parts::start(const config::Config& config) {
   if (!planned) return planned.error();
   capacity = std::move(planned).value();
 
+  if (auto started = start_identity(config, cpus.size(), shard_count); !started) return started;
   if (auto started = start_hub(config, shard_count); !started) return started;
 
   std::vector<Listeners> listeners;
@@ -106,11 +154,26 @@ Result<void> Server::Parts::start(const config::Config& config) {
   return start_admin(config);
 }
 
+Result<void> Server::Parts::start_identity(const config::Config& config, std::size_t cpus,
+                                           std::uint32_t shard_count) {
+  const auto directory = state_directory_of(config);
+  if (!directory) return directory.error();
+  auto loaded = auth::load_access(config.auth, directory.value());
+  if (!loaded) return loaded.error();
+  first_user = std::move(loaded.value().first_user);
+  policy = make_policy(config, std::move(loaded.value().access));
+  audit = std::make_unique<admin::AuditWriter>();
+  // Half of the processors at most: hashing has the lowest priority, but takes cache and memory.
+  const auto threads =
+      static_cast<std::uint32_t>(std::clamp<std::size_t>(cpus / 2, 1, kPasswordThreadsMax));
+  passwords = std::make_unique<auth::PasswordWorkers>(
+      auth::PasswordWorkers::Options{.shards = shard_count, .threads = threads},
+      [this](std::uint32_t shard) { shards[shard]->wake(); });
+  return {};
+}
+
 Result<void> Server::Parts::start_hub(const config::Config& config, std::uint32_t shard_count) {
-  auto directory = config::find_state_directory(
-      config.server.state_directory,
-      // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing changes the environment
-      [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
+  const auto directory = state_directory_of(config);
   if (!directory) return directory.error();
   auto opened = hub::FileHighWater::open(directory.value());
   if (!opened) return opened.error();
@@ -134,6 +197,12 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
                                          const std::vector<int>& cpus,
                                          const std::vector<Listeners>& listeners) {
   const auto count = static_cast<std::uint32_t>(exchange->shards());
+  const shard::Services services{.policy = policy,
+                                 .addresses = address_limits,
+                                 .users = user_limits,
+                                 .passwords = passwords.get(),
+                                 .audit = audit.get(),
+                                 .request_id_base = random_number()};
   for (std::uint32_t i = 0; i < count; ++i) {
     ShardThread::Options options{.shard = {.index = i,
                                            .shards = count,
@@ -148,7 +217,7 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
                                  .listeners = {},
                                  .cpu = config.server.pin ? cpus[i % cpus.size()] : -1};
     for (const Listeners& each : listeners) options.listeners.push_back(each.descriptors[i]);
-    shards.push_back(std::make_unique<ShardThread>(std::move(options), *exchange));
+    shards.push_back(std::make_unique<ShardThread>(std::move(options), services, *exchange));
   }
   for (const auto& shard : shards) {
     if (auto started = shard->wait_started(); !started) return started;
@@ -158,7 +227,7 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
 
 Result<void> Server::Parts::start_admin(const config::Config& config) {
   if (!config.server.admin_listen) return {};
-  admin::MetricsSources sources{.shards = {}, .hub = &hub->counters()};
+  admin::MetricsSources sources{.shards = {}, .hub = &hub->counters(), .audit = audit.get()};
   for (const auto& shard : shards) sources.shards.push_back(&shard->counters());
   auto started = admin::AdminServer::start(
       {.address = config::to_sockaddr(*config.server.admin_listen)}, std::move(sources),
@@ -177,12 +246,29 @@ void Server::Parts::begin_drain() {
 void Server::Parts::stop() {
   begin_drain();
   for (const auto& shard : shards) shard->wait_finished();
+  passwords.reset();         // its threads wake the shards' rings
   if (admin) admin->stop();  // it reads the counters of all that ends below
   if (hub) hub->stop();
   hub.reset();
   if (store) high_water->settle(store->last().ms);
   for (const auto& shard : shards) shard->release();
   shards.clear();
+  audit.reset();  // writes what is left
+}
+
+Result<void> Server::reload(const config::Config& config) {
+  const auto directory = state_directory_of(config);
+  if (!directory) return directory.error();
+  auto loaded = auth::load_access(config.auth, directory.value());
+  if (!loaded) return loaded.error();
+  if (loaded.value().first_user) parts_->first_user = std::move(loaded.value().first_user);
+  parts_->policy = make_policy(config, std::move(loaded.value().access));
+  for (const auto& shard : parts_->shards) shard->set_policy(parts_->policy);
+  return {};
+}
+
+const std::optional<auth::FirstUser>& Server::first_user() const {
+  return parts_->first_user;
 }
 
 Result<std::unique_ptr<Server>> Server::start(const config::Config& config) {

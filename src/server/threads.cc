@@ -49,8 +49,11 @@ void Moment::wait() {
   condition_.wait(lock, [this] { return happened_; });
 }
 
-ShardThread::ShardThread(Options options, hub::Exchange& exchange)
-    : options_(std::move(options)), exchange_(exchange), thread_([this] { run(); }) {}
+ShardThread::ShardThread(Options options, const shard::Services& services, hub::Exchange& exchange)
+    : options_(std::move(options)),
+      services_(services),
+      exchange_(exchange),
+      thread_([this] { run(); }) {}
 
 ShardThread::~ShardThread() {
   thread_.join();
@@ -63,6 +66,15 @@ Result<void> ShardThread::wait_started() {
 
 void ShardThread::begin_drain() {
   drain_.store(true, std::memory_order_release);
+  wake();
+}
+
+void ShardThread::set_policy(std::shared_ptr<const shard::Policy> policy) {
+  policy_.leave(std::move(policy));
+  wake();
+}
+
+void ShardThread::wake() {
   if (uring::Ring* const ring = ring_.load(std::memory_order_acquire)) ring->wake_from_outside();
 }
 
@@ -74,8 +86,8 @@ void ShardThread::run() {
     outcome_ = ring.error();
   } else {
     uring::Ring& mine = *ring.value();
-    auto shard =
-        shard::Shard::create(options_.shard, exchange_, mine, options_.listeners, counters_);
+    auto shard = shard::Shard::create(options_.shard, services_, exchange_, mine,
+                                      options_.listeners, counters_);
     if (!shard) {
       outcome_ = shard.error();
     } else {
@@ -86,6 +98,7 @@ void ShardThread::run() {
       while (!shard.value()->finished()) {
         const Time now = read_clock();
         if (drain_.load(std::memory_order_acquire)) shard.value()->request_drain();
+        if (auto policy = policy_.take()) shard.value()->set_policy(std::move(*policy));
         const auto idle = shard.value()->turn(now);
         const std::uint64_t turn_end_ns = read_clock().mono_ns;
         counters_.turn_ns_max.raise_to(turn_end_ns - now.mono_ns);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "ringcast/hub/exchange.h"
 #include "ringcast/shard/counters.h"
 #include "ringcast/shard/options.h"
+#include "ringcast/shard/services.h"
 #include "ringcast/uring/ring.h"
 
 namespace ringcast::server {
@@ -31,6 +33,30 @@ class Moment {
   bool happened_ = false;
 };
 
+/// The newest value that another thread has left for us.
+template <class T>
+class Handover {
+ public:
+  /// Any thread.
+  void leave(T value) {
+    const std::lock_guard lock(mutex_);
+    value_ = std::move(value);
+    left_.store(true, std::memory_order_release);  // pairs with the acquire in take
+  }
+  /// The receiver's thread; costs a load when there is nothing.
+  [[nodiscard]] std::optional<T> take() {
+    if (!left_.load(std::memory_order_acquire)) return std::nullopt;
+    const std::lock_guard lock(mutex_);
+    left_.store(false, std::memory_order_relaxed);
+    return std::move(value_);
+  }
+
+ private:
+  std::atomic<bool> left_{false};
+  std::mutex mutex_;
+  T value_{};
+};
+
 /// A thread with its own ring and shard. The ring lives until `release`, since the hub may wake it
 /// for as long as the hub runs.
 class ShardThread {
@@ -42,12 +68,16 @@ class ShardThread {
     int cpu = -1;                ///< to pin to; -1 = none
   };
 
-  ShardThread(Options options, hub::Exchange& exchange);
+  ShardThread(Options options, const shard::Services& services, hub::Exchange& exchange);
   ~ShardThread();  ///< joins; `release` must have been called
 
   /// Blocks until the shard can take connections, or failed to be made.
   [[nodiscard]] Result<void> wait_started();
   void begin_drain();
+  /// The shard takes the policy before its next turn.
+  void set_policy(std::shared_ptr<const shard::Policy> policy);
+  /// Any thread, until `release`.
+  void wake();
   void wait_finished() { finished_.wait(); }
   void release() { released_.happen(); }
   [[nodiscard]] const shard::Counters& counters() const { return counters_; }
@@ -56,8 +86,10 @@ class ShardThread {
   void run();
 
   Options options_;
+  shard::Services services_;
   hub::Exchange& exchange_;
   shard::Counters counters_;
+  Handover<std::shared_ptr<const shard::Policy>> policy_;
   std::atomic<bool> drain_{false};
   std::atomic<uring::Ring*> ring_{nullptr};
   Result<void> outcome_;

@@ -32,6 +32,7 @@ void ConnectionPool::give_back(Handle handle) {
   connection.parser.reset(kKeepBytes);
   shrink(connection.input);
   shrink(connection.output);
+  shrink(connection.user);
   connection.at = {};
   free_.push_back(handle);
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ringcast/base/ip_address.h"
 #include "ringcast/http/request.h"
 #include "ringcast/uring/ring.h"
 
@@ -20,8 +21,9 @@ enum class Deadline : std::uint8_t {
   body,        ///< the body must be whole
   keep_alive,  ///< the next request must begin
   write,       ///< the client must take the answer
+  password,    ///< the password must be checked
 };
-inline constexpr std::size_t kDeadlineKinds = 5;
+inline constexpr std::size_t kDeadlineKinds = 6;
 
 /// What happens once the output is out.
 enum class AfterOutput : std::uint8_t { next_request, close, become_stream };
@@ -30,9 +32,12 @@ enum class AfterOutput : std::uint8_t { next_request, close, become_stream };
 ///
 ///   reading --request--> answering ----output out----> reading | lingering | stream
 ///      |                     ^
-///      '------------> waiting (for the hub's reply, or for the log to reach a position)
+///      '------------> waiting (for the hub's reply, a password to be checked, or the log to reach
+///                     a position)
 struct Connection {
   enum class State : std::uint8_t { reading, waiting, answering };
+  /// A limit that the connection was over when it was accepted: it is told so.
+  enum class Over : std::uint8_t { none, shard, address };
 
   /// What is reset when the connection goes back to the pool.
   struct Progress {
@@ -40,16 +45,18 @@ struct Connection {
     State state = State::reading;
     AfterOutput after = AfterOutput::next_request;
     Deadline deadline = Deadline::none;
-    bool over_connect_limit = false;  ///< accepted only to be told so
-    bool continue_sent = false;       ///< 100 Continue for this request
-    bool receive_paused = false;      ///< too much input waits; the receive is being cancelled
-    bool ended_by_peer = false;       ///< no more input will come; the answer still goes out
-    bool next_queued = false;         ///< its next request is to be looked at in the next turn
-    bool output_queued = false;       ///< in the list of connections with output
-    bool output_blocked = false;      ///< waits until the socket can be written
-    bool reply_keep_alive = true;     ///< of the request that waits for the hub
-    bool stream_reserved = false;     ///< counts as a stream already, with `topic_set` interned
+    Over over = Over::none;        ///< accepted only to be told so
+    bool continue_sent = false;    ///< 100 Continue for this request
+    bool receive_paused = false;   ///< too much input waits; the receive is being cancelled
+    bool ended_by_peer = false;    ///< no more input will come; the answer still goes out
+    bool next_queued = false;      ///< its next request is to be looked at in the next turn
+    bool output_queued = false;    ///< in the list of connections with output
+    bool output_blocked = false;   ///< waits until the socket can be written
+    bool reply_keep_alive = true;  ///< of the request that waits for the hub
+    bool stream_reserved = false;  ///< counts as a stream already, with `topic_set` interned
     std::uint32_t topic_set = 0;
+    std::uint32_t owner = 0xffff'ffff;  ///< of the stream that is reserved
+    std::uint64_t request_id = 0;
     std::size_t input_used = 0;  ///< of `input`, taken by the parser
     std::size_t output_sent = 0;
     std::uint64_t waits_for_position = 0;  ///< of the inbox, before the stream can be opened
@@ -65,6 +72,9 @@ struct Connection {
   [[nodiscard]] std::string_view pending_input() const {
     return std::string_view(input).substr(at.input_used);
   }
+
+  IpAddress peer;    ///< of the connection: a client or a proxy
+  std::string user;  ///< who wants to sign in
 
   std::string input;  ///< arrived behind the current request (pipelining)
   std::string output;

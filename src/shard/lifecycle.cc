@@ -55,11 +55,12 @@ void Lifecycle::stop_accepting() {
   }
 }
 
-std::optional<uring::Slot> Lifecycle::on_accept(const uring::Completion& completion) {
+std::optional<Lifecycle::Accepted> Lifecycle::on_accept(const uring::Completion& completion) {
   const uring::Slot slot = completion.handle.slot;
   Stream& stream = context_.table[slot];
   RC_ASSERT(context_.table.current(completion.handle) && stream.phase == Phase::accepting);
-  accepts_[stream.extra].armed = false;
+  Accept& accept = accepts_[stream.extra];
+  accept.armed = false;
   --accepts_armed_;
   stream.extra = kNoExtra;
   stream.clear(Armed::accept);
@@ -89,7 +90,7 @@ std::optional<uring::Slot> Lifecycle::on_accept(const uring::Completion& complet
     abort(slot);
     return std::nullopt;
   }
-  return slot;
+  return Accepted{slot, to_ip_address(accept.peer.address)};
 }
 
 void Lifecycle::arm_receive(uring::Slot slot) {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "ringcast/base/token_bucket.h"
+#include "ringcast/base/ip_address.h"
 
 #include "context.h"
 
@@ -25,8 +25,12 @@ class Lifecycle {
   void arm_accepts(std::size_t connections_free);
   /// Takes no more connections. Those whose accept is already on its way are closed.
   void stop_accepting();
-  /// The slot of a new connection, its receive armed; nothing if the accept failed.
-  [[nodiscard]] std::optional<uring::Slot> on_accept(const uring::Completion& completion);
+  struct Accepted {
+    uring::Slot slot;
+    IpAddress peer;
+  };
+  /// A new connection, its receive armed; nothing if the accept failed.
+  [[nodiscard]] std::optional<Accepted> on_accept(const uring::Completion& completion);
   [[nodiscard]] std::uint64_t next_accept_try_ns() const { return accept_retry_at_ns_; }
 
   // --- while open

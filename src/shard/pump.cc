@@ -54,10 +54,41 @@ void Pump::news(sse::TopicId id) {
 
 void Pump::make_ready(uring::Slot slot) {
   Stream& stream = context_.table[slot];
-  if (stream.list == ListId::ready) return;
+  if (stream.list == ListId::ready || stream.list == ListId::paced) return;
   context_.leave_list(slot);
-  stream.round = context_.round + 1;
-  context_.ready.push_back(context_.table, slot);
+  put_off(slot, false);
+}
+
+bool Pump::must_wait(const Stream& stream) const {
+  // The rest of what was begun goes out at once: the log may evict it, and it is not another send
+  // in the eyes of the client.
+  return stream.frame_taken == 0 && stream.extra == kNoExtra &&
+         context_.paced.must_wait(stream, context_.now_ms());
+}
+
+void Pump::put_off(uring::Slot slot, bool owed) {
+  Stream& stream = context_.table[slot];
+  stream.round = context_.round + (owed ? 0 : 1);
+  if (owed) ++context_.ready_left;
+  if (must_wait(stream)) {
+    context_.paced.add(context_.table, slot);
+  } else {
+    context_.ready.push_back(context_.table, slot);
+  }
+}
+
+std::uint64_t Pump::release_paced() {
+  for (;;) {
+    const std::uint32_t index = context_.paced.due(context_.now_ms());
+    if (index == kNoSlot) break;
+    const uring::Slot slot{index};
+    const bool owed = context_.table[slot].round == context_.round;
+    context_.leave_list(slot);
+    put_off(slot, owed);
+  }
+  context_.counters.streams_paced.set(context_.paced.size());
+  if (context_.paced.size() == 0) return 0;
+  return context_.now.mono_ns + context_.paced.next_in_ms(context_.now_ms()) * kNsPerMs;
 }
 
 void Pump::join(uring::Slot slot) {
@@ -99,10 +130,7 @@ void Pump::serve_ready(Budget& budget) {
     const bool more = visit(slot, budget);
     // A flush in between may have blocked or ended it.
     if (!more || stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
-    const bool still_owed = counted && stream.cursor < round_head_;
-    stream.round = context_.round + (still_owed ? 0 : 1);
-    if (still_owed) ++context_.ready_left;
-    context_.ready.push_back(context_.table, slot);
+    put_off(slot, counted && stream.cursor < round_head_);
   }
 }
 
@@ -136,14 +164,10 @@ void Pump::serve_member(uring::Slot slot, const Topic& topic, Budget& budget) {
   Stream& stream = context_.table[slot];
   // Nothing is appended within a slice: a stream at the pass's head has nothing pending.
   if (stream.phase != Phase::stream || stream.cursor >= topic.pass_head) return;
-  if (stream.list == ListId::ready) return;  // served there
-  if (!visit(slot, budget)) return;
+  if (stream.list == ListId::ready || stream.list == ListId::paced) return;  // served there
+  if (!must_wait(stream) && !visit(slot, budget)) return;
   if (stream.phase != Phase::stream || stream.is(Fact::blocked)) return;
-  make_ready(slot);
-  if (stream.cursor < round_head_) {
-    stream.round = context_.round;
-    ++context_.ready_left;
-  }
+  put_off(slot, stream.cursor < round_head_);
 }
 
 bool Pump::pass_all_streams(Topic& topic, Budget& budget) {
@@ -215,12 +239,15 @@ void Pump::end_round_if_done() {
   while (topics_left_ == 0 && context_.ready_left == 0) {
     served_ = round_head_;
     joined_before_ = std::exchange(joined_now_, sse::kNoOrdinal);
-    if (round_head_ == context_.log->head() && queue_.empty() && context_.ready.empty()) return;
+    if (round_head_ == context_.log->head() && queue_.empty() && context_.ready.empty() &&
+        context_.paced.size() == 0) {
+      return;
+    }
     // Whatever waits now belongs to the round that begins: it was tagged with that number already.
     ++context_.round;
     round_head_ = context_.log->head();
     topics_left_ = queue_.size();
-    context_.ready_left = context_.ready.size();
+    context_.ready_left = context_.ready.size() + context_.paced.size();
   }
 }
 

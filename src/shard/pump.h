@@ -26,6 +26,10 @@ class TopicQueue {
 
 /// Which stream gets what, in which order, a slice at a time.
 ///
+/// A stream that may not be sent anything yet (`stream_sends_per_second`) waits in a list of its
+/// own and counts like a ready one: it is late by our doing, so the log waits for it and nothing is
+/// dropped.
+///
 /// Sources of work, in a queue that goes round: each topic with news, and the list of ready streams
 /// (those that joined behind the head, could not take all in one send, or were blocked and can
 /// write again). A slice fills batches from the front of the queue until its budget is spent; a
@@ -59,6 +63,8 @@ class Pump {
   void join(uring::Slot slot);
   /// True while there is something to send.
   [[nodiscard]] bool pending() const { return !queue_.empty() || !context_.ready.empty(); }
+  /// Makes ready the paced streams whose time has come. Returns when to call again, or 0.
+  [[nodiscard]] std::uint64_t release_paced();
   /// Sends one slice. Every batch is flushed on return.
   void slice();
 
@@ -93,6 +99,11 @@ class Pump {
   void serve_ready(Budget& budget);
   /// Visits a stream of the topic, unless it has what the pass is for.
   void serve_member(uring::Slot slot, const Topic& topic, Budget& budget);
+  /// It was sent something less than the interval of `stream_sends_per_second` ago.
+  [[nodiscard]] bool must_wait(const Stream& stream) const;
+  /// Puts a stream that has news into the list that fits: ready, or paced. `owed`: the round waits
+  /// for it.
+  void put_off(uring::Slot slot, bool owed);
   /// Visits members from the pass's position on; true when it came to the end.
   [[nodiscard]] bool pass_all_streams(Topic& topic, Budget& budget);
   [[nodiscard]] bool pass_members(Topic& topic, Budget& budget);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/http/forwarded.h"
 
 namespace ringcast::shard {
 namespace {
@@ -16,6 +17,13 @@ constexpr std::size_t kSendsPerFlush = 128;  // as many as the pump sends in a s
 constexpr std::uint64_t kSilentNs =
     kNsPerSecond;  // a new connection may say nothing for this long when room is short
 constexpr int kEndedForRoomPerTurn = 16;
+constexpr std::uint64_t kPasswordNs = 30 * kNsPerSecond;
+constexpr std::uint32_t kPasswordRetrySeconds = 5;
+
+TokenBucket connect_bucket(const LimitOptions& limits) {
+  return {limits.connect_per_second,
+          limits.connect_burst != 0 ? limits.connect_burst : limits.connect_per_second};
+}
 
 }  // namespace
 
@@ -26,23 +34,33 @@ Requests::Requests(Context& context, Lifecycle& lifecycle, Streams& streams,
       streams_(streams),
       pool_(connections_max, {.header_bytes = context.options.limits.header_bytes,
                               .body_bytes = context.options.limits.event_bytes}),
-      connect_bucket_(context.options.limits.connect_per_second,
-                      context.options.limits.connect_burst != 0
-                          ? context.options.limits.connect_burst
-                          : context.options.limits.connect_per_second) {
+      gate_(context),
+      connect_bucket_(connect_bucket(context.policy->limits)) {
   with_output_.reserve(connections_max);
   sending_.reserve(kSendsPerFlush);
 }
 
 // --- connections
 
-void Requests::on_connected(uring::Slot slot) {
+void Requests::take_policy() {
+  gate_.take_policy();
+  connect_bucket_ = connect_bucket(context_.policy->limits);
+}
+
+void Requests::on_connected(const Lifecycle::Accepted& accepted) {
+  const uring::Slot slot = accepted.slot;
   const Handle handle = pool_.take();
   RC_ASSERT(handle != ConnectionPool::kNone);  // no accept is armed without one
   context_.table[slot].extra = handle;
   Connection& connection = pool_[handle];
   connection.at.slot = slot;
-  connection.at.over_connect_limit = !connect_bucket_.try_take(context_.now);
+  connection.peer = accepted.peer;
+  if (!connect_bucket_.try_take(context_.now)) {
+    connection.at.over = Connection::Over::shard;
+  } else if (!http::is_trusted(accepted.peer, context_.policy->trusted_proxies) &&
+             !take_connect(accepted.peer)) {
+    connection.at.over = Connection::Over::address;
+  }
   set_deadline(connection, Deadline::head);
 }
 
@@ -53,6 +71,7 @@ void Requests::release(uring::Slot slot) {
   if (connection.at.stream_reserved) {
     streams_.unreserve();
     context_.sets.release(connection.at.topic_set);
+    context_.release_owner(connection.at.owner);
   }
   ++connection.serial;
   pool_.give_back(stream.extra);
@@ -183,7 +202,8 @@ void Requests::advance(Connection& connection) {
     case http::ParseState::failed: {
       const http::ParseFailure& failure = connection.parser.failure();
       context_.counters.responses_4xx.add();
-      http::write_error(connection.output, failure.status, failure.reason, date(), false);
+      prepare(connection);
+      http::write_error(connection.output, failure.status, failure.reason, head(false));
       answer(connection, AfterOutput::close);
       break;
     }
@@ -281,11 +301,12 @@ void Requests::output_done(Connection& connection) {
       }
       const sse::Wire wire =
           connection.parser.request().minor_version == 0 ? sse::Wire::plain : sse::Wire::chunked;
-      const std::uint32_t topic_set = connection.at.topic_set;
+      const Streams::Opening opening{
+          .topic_set = connection.at.topic_set, .owner = connection.at.owner, .wire = wire};
       connection.at.stream_reserved = false;  // the stream's from now on
       const bool paused = connection.at.receive_paused;
       release(slot);
-      streams_.open(slot, topic_set, wire);
+      streams_.open(slot, opening);
       const Stream& stream = context_.table[slot];
       if (paused && !stream.is(Armed::receive)) lifecycle_.arm_receive(slot);
       return;
@@ -318,6 +339,8 @@ std::uint64_t Requests::deadline_ns(Deadline kind) const {
       return context_.options.limits.body_seconds * kNsPerSecond;
     case Deadline::keep_alive:
       return kKeepAliveNs;
+    case Deadline::password:
+      return kPasswordNs;
     case Deadline::none:
       break;
   }
@@ -390,12 +413,19 @@ void Requests::expire(Connection& connection) {
         return;
       }
       context_.counters.responses_4xx.add();
+      prepare(connection);
       http::write_error(connection.output, 408,
                         connection.at.deadline == Deadline::head
                             ? "the request head did not arrive in time"
                             : "the request body did not arrive in time",
-                        date(), false);
+                        head(false));
       answer(connection, AfterOutput::close);
+      return;
+    case Deadline::password:
+      prepare(connection);
+      context_.counters.logins_overloaded.add();
+      answer_error(connection, 503, "signing in takes too long, the server is busy",
+                   kPasswordRetrySeconds);
       return;
     case Deadline::keep_alive:
       finish(slot);

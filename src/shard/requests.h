@@ -4,17 +4,21 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "ringcast/auth/password_workers.h"
 #include "ringcast/base/token_bucket.h"
 #include "ringcast/http/response.h"
 #include "ringcast/hub/publication.h"
 
 #include "connection.h"
 #include "context.h"
+#include "gate.h"
 #include "lifecycle.h"
 #include "streams.h"
 
@@ -31,14 +35,19 @@ class Requests {
 
   [[nodiscard]] std::size_t connections_free() const { return pool_.free_count(); }
 
-  void on_connected(uring::Slot slot);
+  void on_connected(const Lifecycle::Accepted& accepted);
   void on_receive(uring::Slot slot, std::int32_t result, std::span<const std::byte> data);
   void on_receive_end(uring::Slot slot);
   void on_cancelled(uring::Slot slot);
   void on_writable(uring::Slot slot);
 
-  /// Answers the publishers whose event has its ID.
+  /// The policy of the context was replaced.
+  void take_policy();
+
+  /// Answers the publishers whose event has its ID, and those who signed out.
   void take_replies();
+  /// Answers those whose password was checked.
+  void take_verdicts();
   /// Answers those who named a position that this shard's log had not reached yet.
   void retry_waiting_for_log();
   /// Looks at the next pipelined request of those who were answered: one for each connection in a
@@ -75,15 +84,50 @@ class Requests {
   void handle(Connection& connection);
   void handle_events(Connection& connection, const http::Request& request);
   void handle_publish(Connection& connection, const http::Request& request);
+  void handle_login(Connection& connection, const http::Request& request);
+  void handle_logout(Connection& connection, const http::Request& request);
+  void handle_session(Connection& connection, const http::Request& request);
   void handle_other(Connection& connection, const http::Request& request);
-  void handle_reply(const hub::PublishReply& reply);
+  void handle_preflight(Connection& connection, const http::Request& request);
+  void handle_reply(const hub::Reply& reply);
+  void handle_verdict(const auth::PasswordVerdict& verdict);
 
   struct Subscription {
     std::vector<sse::TopicId> topics;
     Streams::Position position;
-    std::string fault;  ///< why not, or empty
+    std::uint16_t status = 0;  ///< why not: 400 or 403
+    std::string fault;
   };
   [[nodiscard]] Subscription read_subscription(const http::Request& request);
+  /// Counts the stream among those of its address; false when it has too many.
+  [[nodiscard]] bool reserve_owner(Connection& connection);
+  /// A token of the client's address for a new connection, unless it has none left.
+  [[nodiscard]] bool take_connect(const IpAddress& address);
+
+  /// Fills `identity_`, or answers 401.
+  [[nodiscard]] bool identify(Connection& connection, const http::Request& request);
+  /// Answers 403 to a request that somebody else's page sent. True when it did.
+  bool refuse_forged(Connection& connection, const http::Request& request);
+  void refuse_origin(Connection& connection);
+  void refuse_login(Connection& connection, std::uint64_t wait_ns);
+
+  /// Hands a command to the hub; the connection waits for the reply. False when there is no room.
+  struct CommandParts {
+    std::string_view event{};
+    std::string_view topic{};
+    std::string_view data{};
+  };
+  [[nodiscard]] bool send_command(Connection& connection, hub::Command command,
+                                  const CommandParts& parts);
+
+  /// The cookie with the token, or, without one, its removal.
+  [[nodiscard]] std::string cookie(std::string_view token) const;
+
+  /// Before an answer that was not prepared by `handle`: who asked, and the header lines for them.
+  void prepare(const Connection& connection);
+  [[nodiscard]] http::HeadFields head(bool keep_alive) { return {date(), keep_alive, lines_}; }
+  void add_line(std::string_view name, std::string_view value);
+  void add_request_id(const Connection& connection);
 
   /// The connection that the handle means, if it still is in its request phase.
   [[nodiscard]] Connection* find(uring::Handle handle);
@@ -92,7 +136,12 @@ class Requests {
   void answer_error(Connection& connection, std::uint16_t status, std::string_view reason,
                     std::uint32_t retry_after_seconds = 0);
   /// Over a limit: what this client can use (R2).
-  void refuse(Connection& connection, std::string_view reason, bool wants_stream);
+  struct Refused {
+    std::string_view reason;
+    std::uint16_t status = 503;  ///< 429 when it is the client's own limit
+    std::uint32_t retry_after_seconds = 5;
+  };
+  void refuse(Connection& connection, const Refused& refused);
   [[nodiscard]] bool keep_alive(const http::Request& request) const;
   [[nodiscard]] std::string_view date() { return date_.at(context_.now); }
 
@@ -113,6 +162,7 @@ class Requests {
   Streams& streams_;
   ConnectionPool pool_;
   std::array<DeadlineList, kDeadlineKinds> deadlines_;
+  Gate gate_;
   TokenBucket connect_bucket_;
   hub::PublicationParser publications_;
   http::DateCache date_;
@@ -121,9 +171,16 @@ class Requests {
   std::vector<uring::Handle> with_next_;
   std::vector<uring::Handle> beginning_;
   std::deque<uring::Handle> waiting_for_log_;  // in the order of what they wait for
+  // Of the request that is being answered.
+  Visitor visitor_;
+  Identity identity_;
+  std::string lines_;  // of its head
   std::string decoded_;
   std::string position_text_;  // what the subscription's position views
-  std::size_t publishes_in_flight_ = 0;
+  std::unordered_map<std::uint64_t, uring::Handle> waiting_for_password_;  // by request ID
+  std::vector<auth::PasswordVerdict> verdicts_;
+  std::uint64_t requests_ = 0;
+  std::size_t commands_in_flight_ = 0;
   std::uint32_t refusals_ = 0;
   bool wrote_commands_ = false;
   bool draining_ = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "ringcast/base/assert.h"
 
@@ -313,6 +314,7 @@ void Sender::release(uring::Slot slot) {
   }
   context_.sets.release(stream.topic_set);
   stream.topic_set = 0;
+  context_.release_owner(std::exchange(stream.owner, Owners::kNone));
   stream.frame_taken = 0;
   context_.counters.streams_open.sub();
 }

@@ -28,10 +28,10 @@ std::size_t connections_max(std::uint32_t slots) {
 }  // namespace
 
 struct Shard::Parts {
-  Parts(const ShardOptions& options, hub::Exchange& exchange, uring::Ring& ring,
-        std::vector<int> listeners, Counters& counters, StreamTable table,
+  Parts(const ShardOptions& options, const Services& services, hub::Exchange& exchange,
+        uring::Ring& ring, std::vector<int> listeners, Counters& counters, StreamTable table,
         std::unique_ptr<sse::BroadcastLog> log)
-      : context(options, exchange, ring, counters, std::move(table), std::move(log)),
+      : context(options, services, exchange, ring, counters, std::move(table), std::move(log)),
         lifecycle(context, std::move(listeners), connections_max(options.slots)),
         sender(context, lifecycle),
         pump(context, sender),
@@ -53,6 +53,7 @@ struct Shard::Parts {
   /// False when it must wait for streams that are late.
   [[nodiscard]] bool append(const hub::EventRecord& record, std::span<const std::byte> topic,
                             std::span<const std::byte> frame);
+  void sign_out(std::span<const std::byte> topic, std::span<const std::byte> record);
   /// Returns the time of the next call, or 0.
   [[nodiscard]] std::uint64_t drain(bool requested);
   void abort_everything();
@@ -62,9 +63,9 @@ struct Shard::Parts {
   }
 };
 
-Result<std::unique_ptr<Shard>> Shard::create(const ShardOptions& options, hub::Exchange& exchange,
-                                             uring::Ring& ring, std::vector<int> listeners,
-                                             Counters& counters) {
+Result<std::unique_ptr<Shard>> Shard::create(const ShardOptions& options, const Services& services,
+                                             hub::Exchange& exchange, uring::Ring& ring,
+                                             std::vector<int> listeners, Counters& counters) {
   auto table = StreamTable::create(options.slots);
   if (!table) return table.error();
   auto log = sse::BroadcastLog::create(
@@ -72,13 +73,18 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardOptions& options, hub::E
   if (!log) return log.error();
   counters.slots_max.set(options.slots);
   exchange.port(options.index).ring.store(&ring, std::memory_order_release);
-  return std::unique_ptr<Shard>(
-      new Shard(std::make_unique<Parts>(options, exchange, ring, std::move(listeners), counters,
-                                        std::move(table).value(), std::move(log).value())));
+  return std::unique_ptr<Shard>(new Shard(
+      std::make_unique<Parts>(options, services, exchange, ring, std::move(listeners), counters,
+                              std::move(table).value(), std::move(log).value())));
 }
 
 Shard::Shard(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Shard::~Shard() = default;
+
+void Shard::set_policy(std::shared_ptr<const Policy> policy) {
+  parts_->context.policy = std::move(policy);
+  parts_->requests.take_policy();
+}
 
 bool Shard::accepting() const {
   return parts_->lifecycle.accepts_armed() || !parts_->streams.draining();
@@ -99,16 +105,17 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   bool more = parts.handle_completions();
   parts.requests.begin_next_requests();
   parts.requests.take_replies();
+  parts.requests.take_verdicts();
   // Streams whose head goes out now join before the log may evict what they ask for.
   more |= parts.requests.flush_output();
   const bool released_room = parts.append_news();
   parts.requests.retry_waiting_for_log();
-  parts.pump.slice();
-
   std::uint64_t next = 0;
   const auto sooner = [&next](std::uint64_t at) {
     if (at != 0) next = next == 0 ? at : std::min(next, at);
   };
+  parts.pump.slice();
+  sooner(parts.pump.release_paced());
   sooner(parts.requests.expire_deadlines());
   sooner(parts.lifecycle.expire_lingering());
   sooner(parts.drain(drain_requested_.load(std::memory_order_acquire)));
@@ -127,6 +134,7 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   // Ring the bell first, look again after: see Doorbell.
   context.port.bell.about_to_sleep();
   if (parts.inbox_waits() || !context.port.replies.empty()) return std::chrono::nanoseconds(0);
+  // What other threads leave for us comes with a wake by the ring, which is never lost.
   if (next == 0) return std::nullopt;
   return std::chrono::nanoseconds(next > now.mono_ns ? next - now.mono_ns : 0);
 }
@@ -226,9 +234,11 @@ bool Shard::Parts::append_news() {
     if (bytes.empty()) break;
     hub::EventRecord record;
     std::memcpy(&record, bytes.data(), sizeof record);
-    if (!may_append(record.frame_bytes) ||
-        !append(record, bytes.subspan(sizeof record, record.topic_bytes),
-                bytes.subspan(sizeof record + record.topic_bytes, record.frame_bytes))) {
+    const auto topic = bytes.subspan(sizeof record, record.topic_bytes);
+    const auto frame = bytes.subspan(sizeof record + record.topic_bytes, record.frame_bytes);
+    if (record.kind == hub::RecordKind::sign_out) {
+      sign_out(topic, frame);
+    } else if (!may_append(record.frame_bytes) || !append(record, topic, frame)) {
       context.counters.append_waits.add();
       break;
     }
@@ -273,6 +283,14 @@ bool Shard::Parts::append(const hub::EventRecord& record, std::span<const std::b
   pump.news(id);
   context.counters.events_appended.add();
   return true;
+}
+
+void Shard::Parts::sign_out(std::span<const std::byte> topic, std::span<const std::byte> record) {
+  hub::SignOut what{};
+  RC_ASSERT(record.size() == sizeof what);
+  std::memcpy(&what, record.data(), sizeof what);
+  context.signed_out.add(what.session, what.expires_ms, context.now.unix_ms);
+  streams.sign_out({reinterpret_cast<const char*>(topic.data()), topic.size()}, what.session);
 }
 
 std::uint64_t Shard::Parts::drain(bool requested) {

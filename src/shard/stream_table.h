@@ -49,7 +49,7 @@ enum class Fact : std::uint8_t {
 };
 
 /// The one list that a stream may be in.
-enum class ListId : std::uint8_t { none, ready, blocked, backoff, lingering };
+enum class ListId : std::uint8_t { none, ready, paced, blocked, backoff, lingering };
 
 /// One entry for each slot: 64 bytes, a cache line, and all that an idle stream costs in user
 /// memory. The first half is what fan-out touches. Optional things are 32-bit handles into tables
@@ -72,9 +72,10 @@ struct Stream {
   std::uint32_t batch = 0;     ///< the sender's batch that it was last in
   /// Bytes of the frame at the cursor that the socket took already; the rest comes from the log.
   std::uint32_t frame_taken = 0;
-  std::uint8_t cancels = 0;  ///< outstanding ones
-  /// User, address, expiry, bucket and TLS state will be handles here.
-  std::uint8_t unused[11] = {};
+  std::uint32_t owner = 0xffff'ffff;  ///< in Owners; kNone = nobody in particular
+  std::uint8_t cancels = 0;           ///< outstanding ones
+  /// TLS state will be a handle here.
+  std::uint8_t unused[7] = {};
 
   [[nodiscard]] bool is(Fact fact) const { return (facts & static_cast<std::uint8_t>(fact)) != 0; }
   void set(Fact fact) {

@@ -23,6 +23,9 @@ constexpr std::uint32_t kBackoffMs = 20;
 constexpr std::uint64_t kDrainTickNs = 10 * kNsPerMs;
 constexpr std::uint32_t kDrainLooksPerTick = 65'536;
 
+constexpr std::size_t kOwnersPerTick = 1024;
+constexpr std::uint32_t kPutOffMax = 5;  // seconds
+
 std::span<const std::byte> as_bytes(const std::string& text) {
   return std::as_bytes(std::span(text));
 }
@@ -84,19 +87,24 @@ void Streams::begin(uring::Slot slot, const Position& position, sse::Wire wire, 
   }
 }
 
-void Streams::open(uring::Slot slot, std::uint32_t topic_set, sse::Wire wire) {
+void Streams::open(uring::Slot slot, const Opening& opening) {
   RC_ASSERT(reserved_ > 0);
   --reserved_;
   Stream& stream = context_.table[slot];
   stream.phase = Phase::stream;
   stream.extra = kNoExtra;
-  stream.topic_set = topic_set;
+  stream.topic_set = opening.topic_set;
+  stream.owner = opening.owner;
   stream.last_sent_ms = context_.now_ms();
-  if (wire == sse::Wire::plain) stream.set(Fact::plain_wire);
+  if (opening.wire == sse::Wire::plain) stream.set(Fact::plain_wire);
   context_.counters.streams_open.add();
   context_.counters.streams_opened.add();
   join_topics(slot);
   pump_.join(slot);
+  if (stream.owner != Owners::kNone &&
+      context_.signed_out.contains(context_.owners[stream.owner].session)) {
+    context_.owners.sign_out(stream.owner);  // the news came while the head was on its way
+  }
 }
 
 void Streams::join_topics(uring::Slot slot) {
@@ -162,15 +170,32 @@ void Streams::on_overtaken(uring::Slot slot) {
 
 void Streams::end(uring::Slot slot, Reason reason) {
   const Stream& stream = context_.table[slot];
-  std::string words;
-  const std::string data = reason_data(reason == Reason::drain ? "drain" : "slow");
-  sse::EventFields fields{.event = context_.options.stream.names.closing, .data = data};
-  if (reason == Reason::drain) {
-    fields.retry_ms = next_drain_retry_ms();
-    context_.counters.streams_ended_drain.add();
-  } else {
-    context_.counters.streams_ended_slow.add();
+  if (stream.list == ListId::paced)
+    context_.leave_list(slot);  // its place there is by its last send
+  std::string_view word;
+  sse::EventFields fields{.event = context_.options.stream.names.closing};
+  switch (reason) {
+    case Reason::drain:
+      word = "drain";
+      fields.retry_ms = next_drain_retry_ms();
+      context_.counters.streams_ended_drain.add();
+      break;
+    case Reason::slow:
+      word = "slow";
+      context_.counters.streams_ended_slow.add();
+      break;
+    case Reason::expired:
+      word = "expired";
+      context_.counters.streams_ended_expired.add();
+      break;
+    case Reason::signed_out:
+      word = "signed-out";
+      context_.counters.streams_ended_signed_out.add();
+      break;
   }
+  const std::string data = reason_data(word);
+  fields.data = data;
+  std::string words;
   append_event(words, stream.wire(), std::nullopt, fields);
   append_end(words, stream.wire());
   sender_.add_words(slot, SendKind::last_words, as_bytes(words));
@@ -188,6 +213,7 @@ bool Streams::has_news(const Stream& stream) const {
 std::uint64_t Streams::tick() {
   std::uint64_t next = tick_heartbeats();
   if (draining()) next = sooner(next, tick_drain());
+  next = sooner(next, tick_owners());
   sender_.flush();  // before the next two, whose lists it may fill
   next = sooner(next, tick_blocked());
   next = sooner(next, tick_backoff());
@@ -213,6 +239,7 @@ void Streams::sweep_heartbeats(std::uint32_t slots) {
     const Stream& stream = context_.table.at(index);
     if (stream.phase != Phase::stream || context_.now_ms() - stream.last_sent_ms < due_ms) continue;
     if (stream.is(Fact::blocked) || stream.extra != kNoExtra || has_news(stream)) continue;
+    if (stream.list == ListId::paced) continue;
     if (sender_.full() || sender_.holds(stream)) {
       sender_.flush();
       if (stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
@@ -279,6 +306,54 @@ std::uint64_t Streams::tick_backoff() {
     lifecycle_.arm_writable(slot);
   }
   return 0;
+}
+
+void Streams::sign_out(std::string_view topic, std::uint64_t session) {
+  const auto id = context_.topics.find(topic, topic_hash(topic));
+  if (!id) return;
+  for (const uring::Handle member : context_.topics[*id].members) {
+    if (!context_.table.current(member)) continue;
+    const Stream& stream = context_.table[member.slot];
+    if (stream.phase != Phase::stream || stream.owner == Owners::kNone) continue;
+    if (context_.owners[stream.owner].session == session) context_.owners.sign_out(stream.owner);
+  }
+}
+
+std::uint64_t Streams::tick_owners() {
+  if (!context_.owners.any_timed()) return 0;
+  const auto now_s = static_cast<std::uint32_t>(context_.now.mono_ns / kNsPerSecond);
+  const bool more = context_.owners.take_due(now_s, kOwnersPerTick, due_owners_);
+  for (const Owners::Handle handle : due_owners_) end_owned(handle);
+  return more ? context_.now.mono_ns : (now_s + std::uint64_t{1}) * kNsPerSecond;
+}
+
+void Streams::end_owned(Owners::Handle handle) {
+  const Owner& owner = context_.owners[handle];
+  if (owner.ends_s == Owners::kNever) return;  // a flush has ended the stream just now
+  const auto now_s = static_cast<std::uint32_t>(context_.now.mono_ns / kNsPerSecond);
+  const uring::Slot slot = owner.slot;
+  const Stream& stream = context_.table[slot];
+  const bool hopeless = owner.put_off >= kPutOffMax;
+  if (stream.phase == Phase::stream && !stream.is(Fact::end_after_tail)) {
+    const Reason reason = owner.signed_out ? Reason::signed_out : Reason::expired;
+    if (stream.is(Fact::blocked) || hopeless) {
+      // It does not read, so it would not hear a `closing` either.
+      (owner.signed_out ? context_.counters.streams_ended_signed_out
+                        : context_.counters.streams_ended_expired)
+          .add();
+      sender_.drop(slot);
+      return;
+    }
+    if (sender_.full() || sender_.holds(stream)) sender_.flush();
+    if (owner.ends_s == Owners::kNever) return;
+    const bool between_frames = stream.extra == kNoExtra && stream.frame_taken == 0;
+    if (between_frames && !stream.is(Fact::blocked)) end(slot, reason);
+  } else if (stream.phase == Phase::stream && hopeless) {
+    sender_.drop(slot);
+    return;
+  }
+  // Looked at again: its head, the rest of a frame or its last words are still on their way.
+  context_.owners.put_off(handle, now_s);
 }
 
 void Streams::begin_drain() {

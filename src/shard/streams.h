@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "context.h"
 #include "pump.h"
@@ -34,7 +35,16 @@ class Streams : public Pump::SlowStreams {
   /// True when the position is newer than the log while news waits to be appended.
   [[nodiscard]] bool is_ahead_of_log(const Position& position) const;
   /// The head is out: the slot is a stream from now on.
-  void open(uring::Slot slot, std::uint32_t topic_set, sse::Wire wire);
+  struct Opening {
+    std::uint32_t topic_set;
+    Owners::Handle owner;
+    sse::Wire wire;
+  };
+  void open(uring::Slot slot, const Opening& opening);
+
+  /// The user of `topic`, an own topic, signed out with the token of that session: its streams are
+  /// ended in the next ticks.
+  void sign_out(std::string_view topic, std::uint64_t session);
 
   // --- completions
 
@@ -56,13 +66,16 @@ class Streams : public Pump::SlowStreams {
   [[nodiscard]] std::uint64_t drain_deadline_ns() const;
 
  private:
-  enum class Reason { drain, slow };
+  enum class Reason { drain, slow, expired, signed_out };
 
   void sweep_heartbeats(std::uint32_t slots);
   [[nodiscard]] std::uint64_t tick_heartbeats();
   [[nodiscard]] std::uint64_t tick_blocked();
   [[nodiscard]] std::uint64_t tick_backoff();
   [[nodiscard]] std::uint64_t tick_drain();
+  [[nodiscard]] std::uint64_t tick_owners();
+  /// Ends the stream of an owner whose time has come, or puts it off.
+  void end_owned(Owners::Handle handle);
   void join_topics(uring::Slot slot);
   void end(uring::Slot slot, Reason reason);
   [[nodiscard]] bool has_news(const Stream& stream) const;
@@ -84,6 +97,8 @@ class Streams : public Pump::SlowStreams {
   sse::Ordinal heartbeat_head_ = sse::kNoOrdinal;
   std::uint32_t sweep_position_ = 0;
   std::uint64_t next_sweep_ns_ = 0;
+
+  std::vector<Owners::Handle> due_owners_;
 
   std::uint64_t next_blocked_check_ns_ = 0;
   sse::Ordinal checked_tail_ = 0;

@@ -20,9 +20,7 @@ TopicTable::TopicTable() {
 
 sse::TopicId TopicTable::intern(std::string_view name, std::uint64_t hash) {
   if (name.empty()) return sse::kPublicTopic;
-  for (auto [at, end] = by_hash_.equal_range(hash); at != end; ++at) {
-    if ((*this)[at->second].name == name) return at->second;
-  }
+  if (const auto known = find(name, hash)) return *known;
   sse::TopicId id{static_cast<std::uint32_t>(topics_.size())};
   if (free_.empty()) {
     topics_.emplace_back();
@@ -35,6 +33,13 @@ sse::TopicId TopicTable::intern(std::string_view name, std::uint64_t hash) {
   topic.hash = hash;
   by_hash_.emplace(hash, id);
   return id;
+}
+
+std::optional<sse::TopicId> TopicTable::find(std::string_view name, std::uint64_t hash) const {
+  for (auto [at, end] = by_hash_.equal_range(hash); at != end; ++at) {
+    if ((*this)[at->second].name == name) return at->second;
+  }
+  return std::nullopt;
 }
 
 void TopicTable::release_unused(sse::TopicId id) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,6 +51,7 @@ class TopicTable {
 
   /// `hash` is XXH3 of the name. The empty name is the public room.
   [[nodiscard]] sse::TopicId intern(std::string_view name, std::uint64_t hash);
+  [[nodiscard]] std::optional<sse::TopicId> find(std::string_view name, std::uint64_t hash) const;
   /// Frees the topic if nothing refers to it any more.
   void release_unused(sse::TopicId id);
 

@@ -69,6 +69,11 @@ Server::Server(World& world, Network& network, const Setup& setup)
                       .over = [] { return false; },
                       .ring = world_.rings[0]});
 
+  auto access = std::make_shared<auth::Access>();
+  access->required = false;
+  auto policy = std::make_shared<shard::Policy>();
+  policy->access = std::move(access);
+  policy->limits = setup.shard.limits;
   for (std::size_t i = 0; i < setup.shards; ++i) {
     listeners_.push_back(network_.listen());
     counters_.push_back(std::make_unique<shard::Counters>());
@@ -77,7 +82,8 @@ Server::Server(World& world, Network& network, const Setup& setup)
     options.shards = static_cast<std::uint32_t>(setup.shards);
     options.floor = store_->floor();
     auto made =
-        shard::Shard::create(options, *exchange_, *rings_[i + 1], {listeners_[i]}, *counters_[i]);
+        shard::Shard::create(options, {.policy = policy, .addresses = addresses_, .users = users_},
+                             *exchange_, *rings_[i + 1], {listeners_[i]}, *counters_[i]);
     RC_ASSERT(made.ok());
     shards_.push_back(std::move(made).value());
     ring(i).kept = [this, i] { return kept(i); };

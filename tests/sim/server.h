@@ -67,6 +67,8 @@ class Server {
   std::unique_ptr<Model> model_;
   hub::Counters hub_counters_;
   std::vector<std::unique_ptr<shard::Counters>> counters_;
+  shard::RateTable addresses_{64, 0};
+  shard::RateTable users_{64, 0};
   std::vector<std::unique_ptr<uring::Ring>> rings_;  // the hub's first
   std::unique_ptr<hub::Hub> hub_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;

@@ -157,10 +157,10 @@ std::optional<std::string> Simulation::draw_position(const StreamClient& client)
       return random.pick(bad);
     }
     case 3:
-      return to_string({model.before(events).ms + 100'000'000, 0});
+      return to_string(EventId{model.before(events).ms + 100'000'000, 0});
     case 4: {
       const EventId id = model.before(random.between(0, events));
-      return to_string({id.ms, id.sequence + 1'000'000});
+      return to_string(EventId{id.ms, id.sequence + 1'000'000});
     }
     case 5:
       return std::string(65 + random.below(100), '1') + "-1";

@@ -16,6 +16,11 @@ struct Time {
 inline constexpr std::uint64_t kNsPerMs = 1'000'000;
 inline constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 
+/// What `Retry-After` counts in: never less than the time that it stands for.
+[[nodiscard]] constexpr std::uint32_t whole_seconds(std::uint64_t ns) {
+  return static_cast<std::uint32_t>((ns + kNsPerSecond - 1) / kNsPerSecond);
+}
+
 /// Reads CLOCK_MONOTONIC and CLOCK_REALTIME.
 [[nodiscard]] Time read_clock();
 

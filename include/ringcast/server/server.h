@@ -2,25 +2,34 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "ringcast/auth/access.h"
 #include "ringcast/base/result.h"
 #include "ringcast/config/config.h"
 
 namespace ringcast::server {
 
-/// The whole server: one thread for each shard, one for the hub, one for the admin listener.
+/// The whole server: one thread for each shard, one for the hub, one for the admin listener, one
+/// that writes audit lines, and those that hash passwords.
 ///
-/// Start order: state directory and IDs, listeners, rings on their threads, shards, hub; a client
-/// can connect when `start` has returned. Stop order: streams drained, shards ended, then the hub,
-/// then the rings (the hub may wake a shard's ring until it has ended). All signals of the caller's
-/// mask are inherited: block what `main` waits for before `start`.
+/// Start order: keys and users, state directory and IDs, listeners, rings on their threads, shards,
+/// hub; a client can connect when `start` has returned. Stop order: streams drained, shards ended,
+/// then the hub, then the rings (the hub may wake a shard's ring until it has ended). All signals
+/// of the caller's mask are inherited: block what `main` waits for before `start`.
 class Server {
  public:
   /// The error says what is missing and what to change.
   [[nodiscard]] static Result<std::unique_ptr<Server>> start(const config::Config& config);
   ~Server();
+
+  /// Makes effective what can change while streams stay open: who may sign in and do what, origins,
+  /// trusted proxies, rates. On error everything stays as it was. One thread at a time.
+  [[nodiscard]] Result<void> reload(const config::Config& config);
+  /// The user that was made because there was none; to be shown once.
+  [[nodiscard]] const std::optional<auth::FirstUser>& first_user() const;
 
   /// `http://127.0.0.1:8080` of each listener, with the real port.
   [[nodiscard]] const std::vector<std::string>& addresses() const;

@@ -24,8 +24,8 @@ struct alignas(64) Counters {
   Counter streams_ended_drain;
   Counter streams_ended_expired;     ///< their token expired
   Counter streams_ended_signed_out;  ///< their user signed out
-  Counter streams_blocked;  ///< gauge
-  Counter streams_paced;    ///< gauge: have news and wait, stream_sends_per_second
+  Counter streams_blocked;           ///< gauge
+  Counter streams_paced;             ///< gauge: have news and wait, stream_sends_per_second
   Counter gaps;
   Counter heartbeats;
   Counter events_appended;

@@ -11,6 +11,7 @@
 #include "ringcast/hub/exchange.h"
 #include "ringcast/shard/counters.h"
 #include "ringcast/shard/options.h"
+#include "ringcast/shard/services.h"
 #include "ringcast/uring/ring.h"
 
 namespace ringcast::shard {
@@ -18,17 +19,15 @@ namespace ringcast::shard {
 /// One shard: the connections of its listeners, its broadcast log, its streams. It talks to the hub
 /// through the exchange and to nobody else.
 ///
-/// Threads: everything on one, but for `request_drain`. `turn` does not block; the caller waits on
-/// the ring in between. Time comes in with each turn. Memory: everything is bounded by the options;
-/// nothing is allocated on the path of an event.
+/// Threads: everything on one, but for `request_drain`. `turn` does not block; the
+/// caller waits on the ring in between. Time comes in with each turn. Memory: everything is bounded
+/// by the options; nothing is allocated on the path of an event.
 class Shard {
  public:
   /// `listeners` are listening sockets of this shard alone; the caller closes them.
-  [[nodiscard]] static Result<std::unique_ptr<Shard>> create(const ShardOptions& options,
-                                                             hub::Exchange& exchange,
-                                                             uring::Ring& ring,
-                                                             std::vector<int> listeners,
-                                                             Counters& counters);
+  [[nodiscard]] static Result<std::unique_ptr<Shard>> create(
+      const ShardOptions& options, const Services& services, hub::Exchange& exchange,
+      uring::Ring& ring, std::vector<int> listeners, Counters& counters);
   ~Shard();
 
   /// Handles what has arrived, appends news, sends one slice. Returns how long the caller may wait
@@ -38,6 +37,10 @@ class Shard {
   /// Takes no new connections, tells every stream a different `retry` and ends it, at a steady pace
   /// over `drain_ms`. Any thread; the caller then wakes the ring.
   void request_drain() { drain_requested_.store(true, std::memory_order_release); }
+
+  /// Replaces the policy between two turns: requests that begin after that see it, streams stay as
+  /// they are.
+  void set_policy(std::shared_ptr<const Policy> policy);
 
   /// False once the drain has begun and no accept is armed: the listeners can be closed.
   [[nodiscard]] bool accepting() const;

@@ -69,13 +69,14 @@ class HubTest : public testing::Test {
 
   /// As a shard does; false when its ring is full.
   bool publish(std::size_t shard, const Publish& event, std::uint32_t serial = 1) {
-    const PublishCommand command{.origin = {uring::Slot{static_cast<std::uint32_t>(10 + shard)}, 7},
-                                 .serial = serial,
-                                 .event_bytes = static_cast<std::uint32_t>(event.event.size()),
-                                 .topic_bytes = static_cast<std::uint32_t>(event.topic.size()),
-                                 .data_bytes = static_cast<std::uint32_t>(event.data.size()),
-                                 .retry_ms = event.retry_ms.value_or(0),
-                                 .has_retry = event.retry_ms.has_value()};
+    const Command command{.kind = RecordKind::event,
+                          .origin = {uring::Slot{static_cast<std::uint32_t>(10 + shard)}, 7},
+                          .serial = serial,
+                          .event_bytes = static_cast<std::uint32_t>(event.event.size()),
+                          .topic_bytes = static_cast<std::uint32_t>(event.topic.size()),
+                          .data_bytes = static_cast<std::uint32_t>(event.data.size()),
+                          .retry_ms = event.retry_ms.value_or(0),
+                          .has_retry = event.retry_ms.has_value()};
     const std::string text = event.event + event.topic + event.data;
     const auto record = exchange_->port(shard).commands->reserve(sizeof command + text.size());
     if (record.empty()) return false;
@@ -103,9 +104,9 @@ class HubTest : public testing::Test {
     while (auto seen = read_event(shard)) all.push_back(std::move(*seen));
     return all;
   }
-  std::vector<PublishReply> read_replies(std::size_t shard) {
-    std::vector<PublishReply> all;
-    PublishReply reply;
+  std::vector<Reply> read_replies(std::size_t shard) {
+    std::vector<Reply> all;
+    Reply reply;
     while (exchange_->port(shard).replies.try_pop(reply)) all.push_back(reply);
     return all;
   }
@@ -220,7 +221,7 @@ TEST_F(HubTest, EventThatHasNoRoomGetsNoId) {
     ASSERT_TRUE(publish(0, {.data = data}, static_cast<std::uint32_t>(i)));
     ++published;
     turn();
-    for (const PublishReply& reply : read_replies(0)) ids.push_back(reply.id);
+    for (const Reply& reply : read_replies(0)) ids.push_back(reply.id);
     (void)read_events(0);
   }
   ASSERT_GT(counters_.inbox_full.get(), 0u) << "the events ring was never full";

@@ -109,12 +109,18 @@ class Allocation : public testing::TestWithParam<uring::Descriptors> {
     ASSERT_TRUE(ring) << ring.error().message;
     ring_ = std::move(ring).value();
     hub_ = std::make_unique<hub::Hub>(*exchange_, *store_, *hub_ring_, hub_counters_);
-    auto shard = shard::Shard::create({.slots = kSlots,
-                                       .streams_max = 900,
-                                       .floor = store_->floor(),
-                                       .history = {.events = 256, .bytes = 1 << 18},
-                                       .limits = {.event_bytes = 4096}},
-                                      *exchange_, *ring_, {listener_}, counters_);
+    auto access = std::make_shared<auth::Access>();
+    access->required = false;
+    auto policy = std::make_shared<shard::Policy>();
+    policy->access = std::move(access);
+    auto shard =
+        shard::Shard::create({.slots = kSlots,
+                              .streams_max = 900,
+                              .floor = store_->floor(),
+                              .history = {.events = 256, .bytes = 1 << 18},
+                              .limits = {.event_bytes = 4096}},
+                             {.policy = std::move(policy), .addresses = table_, .users = table_},
+                             *exchange_, *ring_, {listener_}, counters_);
     ASSERT_TRUE(shard) << shard.error().message;
     shard_ = std::move(shard).value();
   }
@@ -134,7 +140,8 @@ class Allocation : public testing::TestWithParam<uring::Descriptors> {
   }
 
   bool publish(const Event& event) {
-    const hub::PublishCommand command{
+    const hub::Command command{
+        .kind = hub::RecordKind::event,
         .origin = {uring::Slot{0}, ~std::uint32_t{0}},  // nobody: the connection has gone
         .serial = 0,
         .event_bytes = 0,
@@ -184,6 +191,7 @@ class Allocation : public testing::TestWithParam<uring::Descriptors> {
   PromptHighWater high_water_;
   hub::Counters hub_counters_;
   shard::Counters counters_;
+  shard::RateTable table_{16, 0};
   std::unique_ptr<hub::Exchange> exchange_;
   std::unique_ptr<hub::EmbeddedStore> store_;
   std::unique_ptr<uring::Ring> hub_ring_;

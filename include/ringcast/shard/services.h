@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "ringcast/auth/audit.h"
+#include "ringcast/auth/password_workers.h"
+#include "ringcast/shard/policy.h"
+#include "ringcast/shard/rate_table.h"
+
+namespace ringcast::shard {
+
+/// What shards share beside the exchange. All of it outlives them.
+struct Services {
+  std::shared_ptr<const Policy> policy;     ///< at start; see Shard::update
+  RateTable& addresses;                     ///< client addresses
+  RateTable& users;                         ///< user names
+  auth::PasswordDesk* passwords = nullptr;  ///< null: there is no sign-in by password
+  auth::AuditSink* audit = nullptr;         ///< null: audit lines are not written
+  std::uint64_t request_id_base = 0;        ///< random, so that IDs of two processes differ
+};
+
+/// The buckets of each entry of the two tables.
+enum class AddressBucket : std::uint8_t { connect, login };
+enum class UserBucket : std::uint8_t { publish, login };
+
+}  // namespace ringcast::shard
