@@ -64,8 +64,7 @@ std::string known_algorithms() {
   return names;
 }
 
-/// On one line, or each element on its own: a long line is hard to read, and is refused when it has
-/// too many dots.
+/// On one line, or each element on its own where that would be too long to read.
 template <class T, class ToText>
 std::string array_text(const std::vector<T>& values, ToText to_text) {
   constexpr std::size_t kLineBytesMax = 80;

@@ -13,6 +13,7 @@
 #include "grants_section.h"
 #include "reader.h"
 #include "schema.h"
+#include "text_check.h"
 #include "value.h"
 
 namespace ringcast::config {
@@ -39,20 +40,6 @@ struct Descriptor {
     if (fd >= 0) close(fd);
   }
 };
-
-// Tables nest as deep as a dotted key is long, and toml++ frees and sorts them by recursion: its
-// limit of nested values does not count dots. A key is always on one line.
-constexpr std::ptrdiff_t kDotsInLineMax = 2'048;
-
-/// The first line with more dots than any configuration needs, counted from 1; 0 = none.
-std::uint32_t overly_dotted_line(std::string_view toml) {
-  for (std::uint32_t line = 1; !toml.empty(); ++line) {
-    const std::string_view text = toml.substr(0, toml.find('\n'));
-    if (std::ranges::count(text, '.') > kDotsInLineMax) return line;
-    toml.remove_prefix(std::min(text.size() + 1, toml.size()));
-  }
-  return 0;
-}
 
 /// One byte more than allowed is read, so that the caller sees what is too large.
 Result<std::string> read_file(const std::string& path) {
@@ -115,8 +102,8 @@ Result<Config> parse(std::string_view toml, std::string_view name) {
                  " bytes"};
   }
   Errors errors(name);
-  if (const std::uint32_t line = overly_dotted_line(toml); line != 0) {
-    errors.add({line, 1}, {}, "more than " + std::to_string(kDotsInLineMax) + " dots in one line");
+  if (const auto where = find_long_key(toml)) {
+    errors.add(*where, {}, "more than " + std::to_string(kDotsInKeyMax) + " dots in one key");
     return Error{errors.text()};
   }
   const toml::parse_result document = toml::parse(toml);

@@ -363,10 +363,69 @@ TEST(Config, WhatIsNotTomlIsReportedWithItsPlace) {
   EXPECT_TRUE(errors("server.shards = 99999999999999999999").starts_with("f:1:"));
 }
 
+TEST(Config, ADamagedTextIsAnErrorAndNothingWorse) {
+  for (const char* damaged : {"[=", "[.a]", "[[[a", "[[ [a]]", "[a", "[", "=1", "a.", "a={,}"}) {
+    EXPECT_TRUE(errors(damaged).starts_with("f:1:")) << damaged;
+  }
+  const std::string good =
+      "[auth.grants.\"a b\"]\npublish = ['x', \"\\u0079\"]\n[log]\nlevel = 'info' # c\n"
+      "[stream]\nheartbeat_seconds = 1.5\nevent_names = { gap = \"\"\"g\"\"\" }\n";
+  ASSERT_EQ(errors(good), "accepted");
+  std::size_t refused = 0;
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    for (const char c : std::string_view("[]{}.=,\"'#\\ \n\0\xff\xc3+_1e:a", 22)) {
+      std::string damaged = good;
+      damaged[at] = c;
+      refused += parse(damaged, "f").ok() ? 0 : 1;
+      damaged = good;
+      damaged.insert(at, 1, c);
+      refused += parse(damaged, "f").ok() ? 0 : 1;
+    }
+    refused += parse(good.substr(0, at), "f").ok() ? 0 : 1;
+  }
+  EXPECT_GT(refused, 20 * good.size());
+}
+
+TEST(Config, CharactersBeyondAsciiStandOnlyInStringsAndComments) {
+  for (const char* wrong : {"\u00e9 = 1", "[größe]", "[log]ß", "[log]\nlevel = \u0444",
+                            "log.level=1\u0444", "log.level = ‘info’", "log.level = 1\"\u0444\""}) {
+    EXPECT_TRUE(errors(wrong).starts_with("f:")) << wrong;
+  }
+  for (const char* good : {"# größe\r\n", "\xef\xbb\xbf[log]", "auth.issuer = 'ß' # ß",
+                           "[auth.grants.'ß']\npublish = ['ß', \"ü\"]"}) {
+    EXPECT_EQ(errors(good), "accepted") << good;
+  }
+}
+
+TEST(Config, DotsInTextsAreNotThoseOfKeys) {
+  const std::string dots(40, '.');
+  for (const std::string& issuer :
+       {"\"" + dots + "\\\"" + dots + "\\\\\" # " + dots, "'" + dots + "\\' # " + dots,
+        "\"\"\"\n" + dots + "\"\"\\\"\"" + dots + "\"\"\"\"\"\n# " + dots,
+        "'''" + dots + "''\n'" + dots + "'''''\n# " + dots}) {
+    EXPECT_EQ(errors("auth.issuer = " + issuer), "accepted") << issuer;
+    EXPECT_EQ(errors("auth.issuer = " + issuer + "\na" + dots).substr(2), [&] {
+      const auto line = std::count(issuer.begin(), issuer.end(), '\n') + 2;
+      return std::to_string(line) + ":18: more than 16 dots in one key";
+    }());
+  }
+  EXPECT_EQ(errors("[log] # " + dots), "accepted");
+}
+
 TEST(Config, ATextThatNestsWithoutEndIsRefused) {
   std::string dotted = "a";
   for (int i = 0; i < 100'000; ++i) dotted += ".a";
-  EXPECT_EQ(errors("\n" + dotted + " = 1"), "f:2:1: more than 2048 dots in one line");
+  EXPECT_EQ(errors("\n" + dotted + " = 1"), "f:2:34: more than 16 dots in one key");
+  std::string quoted = "\"=\"";
+  for (int i = 0; i < 100'000; ++i) quoted += ".'='";
+  EXPECT_EQ(errors(quoted + " = 1"), "f:1:68: more than 16 dots in one key");
+  const std::string key = "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a";
+  std::string nested;
+  for (int i = 0; i < 10'000; ++i) nested += key + "=[\n{";
+  EXPECT_TRUE(errors(nested).starts_with("f:")) << "arrays and tables nest, too";
+  EXPECT_EQ(errors(key + ".a = 1"), "f:1:34: more than 16 dots in one key");
+  EXPECT_EQ(errors("[" + key + "]\n" + key + " = {" + key + " = 1, " + key + "b = 1}"),
+            "f:1:2: unknown section [a]");
   EXPECT_TRUE(errors("a = " + std::string(100'000, '[')).starts_with("f:1:"));
 }
 
