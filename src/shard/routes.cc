@@ -214,8 +214,12 @@ bool Requests::reserve_owner(Connection& connection) {
   }
   if (identity_.signed_in) {
     // By the monotonic clock from now on: a step of the wall clock ends no stream.
-    const auto left_ms = static_cast<std::int64_t>(identity_.claims.expires_ms) -
-                         static_cast<std::int64_t>(context_.now.unix_ms);
+    // The leeway is for clocks that differ when a token is shown; what is open ends at `exp`.
+    const auto now_ms = static_cast<std::int64_t>(context_.now.unix_ms);
+    auto left_ms = static_cast<std::int64_t>(identity_.claims.expires_ms) - now_ms;
+    const std::int64_t leeway_ms =
+        std::int64_t{1000} * context_.policy->access->tokens.leeway_seconds;
+    if (left_ms > leeway_ms) left_ms -= leeway_ms;
     const std::uint64_t ends_ms =
         context_.now.mono_ms() + static_cast<std::uint64_t>(std::max<std::int64_t>(left_ms, 0));
     owner.session = identity_.claims.session;

@@ -184,7 +184,10 @@ void Requests::handle_session(Connection& connection, const http::Request& reque
   if (!identify(connection, request)) return;
   std::string json = R"({"required":false,"user":null,"expires_in":null})";
   if (identity_.signed_in) {
-    const std::uint64_t expires_ms = std::max(identity_.claims.expires_ms, context_.now.unix_ms);
+    const std::uint64_t leeway_ms =
+        std::uint64_t{1000} * context_.policy->access->tokens.leeway_seconds;
+    const std::uint64_t expires_ms =
+        std::max(identity_.claims.expires_ms - leeway_ms, context_.now.unix_ms);
     json = R"({"required":true,"user":")";
     http::append_json_escaped(json, identity_.claims.user);
     json += R"(","expires_in":)";

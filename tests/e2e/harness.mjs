@@ -1,6 +1,7 @@
 // Starts the server and talks to it. Every test file has its own servers, on ports that the kernel chooses.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
@@ -59,6 +60,7 @@ export function sharedServer(options = {}) {
 }
 
 // ------------------------------------------------------------------------------------------ server
+// A section name may be dotted, and quoted as TOML wants it: 'auth.grants."a b"'.
 function toml(config) {
   const lines = [];
   for (const [section, values] of Object.entries(config)) {
@@ -77,7 +79,8 @@ process.on('exit', () => {
 export class Server {
   /**
    * Starts `ringcast serve`. `config` has sections as in the configuration file; what is absent gets
-   * two shards, free ports and a drain of one second.
+   * two shards, free ports, a drain of one second and no authentication. With a section `auth` and no
+   * keys in it, the server has a secret that `token` signs with.
    */
   static async start({ config = {}, descriptors = 'auto', folder } = {}) {
     const server = new Server();
@@ -96,7 +99,9 @@ export class Server {
       },
     };
     fs.mkdirSync(server.config.server.state_directory, { recursive: true });
+    server.useAuth(config.auth ?? { required: false });
     const file = path.join(server.folder, `ringcast-${Math.random().toString(36).slice(2)}.toml`);
+    server.file = file;
     fs.writeFileSync(file, toml(server.config));
 
     server.output = '';
@@ -130,6 +135,40 @@ export class Server {
       throw error;
     }
     return server;
+  }
+
+  useAuth(auth) {
+    this.config.auth = { ...auth };
+    if (auth.required === false || auth.secret_file || auth.key_files || auth.jwks_file) return;
+    this.secret ??= crypto.randomBytes(48).toString('base64url');
+    this.config.auth.secret_file = path.join(this.folder, 'jwt.secret');
+    fs.writeFileSync(this.config.auth.secret_file, this.secret, { mode: 0o600 });
+  }
+
+  /** A token of HS256: `claims` over a user, an hour and no grants. */
+  token(user, claims = {}, header = {}) {
+    const now = Math.floor(Date.now() / 1000);
+    const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const signed = `${part({ alg: 'HS256', typ: 'JWT', ...header })}.${part({ sub: user, iat: now, exp: now + 3600, ...claims })}`;
+    return `${signed}.${crypto.createHmac('sha256', this.secret).update(signed).digest('base64url')}`;
+  }
+
+  /** `token` as a header. */
+  bearer(user, claims) {
+    return { Authorization: `Bearer ${this.token(user, claims)}` };
+  }
+
+  /** Changes sections of the configuration file and has the server read it again. */
+  async reload(sections) {
+    for (const [section, values] of Object.entries(sections)) {
+      this.config[section] = { ...this.config[section], ...values };
+    }
+    fs.writeFileSync(this.file, toml(this.config));
+    const said = () => (this.output.match(/configuration reloaded|was not reloaded/g) ?? []).length;
+    const before = said();
+    this.child.kill('SIGHUP');
+    await until(() => said() > before, () => `the server reads its configuration again ${this.output}`);
+    await sleep(50); // every shard takes it with its next turn
   }
 
   findAddresses() {

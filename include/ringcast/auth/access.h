@@ -33,7 +33,7 @@ struct AuthOptions {
   std::uint32_t token_seconds = 3600;
   std::string issuer;
   std::string audience;
-  std::uint32_t leeway_seconds = 30;
+  std::uint32_t leeway_seconds = 5;
   GrantTable grants;
 
   friend bool operator==(const AuthOptions&, const AuthOptions&) = default;
