@@ -59,10 +59,10 @@ Result<Sources> find_sources(const AuthOptions& options, const std::string& stat
 }  // namespace
 
 const Grants& Access::grants_of(std::string_view user) const {
-  static const Grants kNone;
+  static const Grants none;
   auto at = grants.find(user);
   if (at == grants.end()) at = grants.find(std::string_view("*"));
-  return at == grants.end() ? kNone : at->second;
+  return at == grants.end() ? none : at->second;
 }
 
 Result<LoadedAccess> load_access(const AuthOptions& options, const std::string& state_directory) {

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <iterator>
 #include <memory>
-#include <optional>
 
 #include <crypt.h>
 #include <openssl/crypto.h>
@@ -121,40 +120,8 @@ Result<HashForm> read_sha512(std::string_view hash) {
                   hash.size() - kSha512DigestBytes};
 }
 
-// Numbers from `min` on in yescrypt's parameters: one digit for 48 values, two for the next, and so
-// on with fewer first digits left for each length. Takes it off the front; none when it is cut
-// short.
-std::optional<std::uint32_t> take_yescrypt_number(std::string_view& text, std::uint32_t min) {
-  const auto take_digit = [&text]() -> std::uint32_t {
-    if (text.empty()) return 64;
-    const std::size_t digit = kCryptDigits.find(text.front());
-    text.remove_prefix(1);
-    return digit == std::string_view::npos ? 64 : static_cast<std::uint32_t>(digit);
-  };
-  std::uint32_t first = take_digit();
-  if (first > 63) return std::nullopt;
-  std::uint32_t start = 0;
-  std::uint32_t last = 47;
-  std::uint32_t bits = 0;
-  std::uint32_t value = min;
-  while (first > last) {
-    value += (last + 1 - start) << bits;
-    start = last + 1;
-    last = start + (62 - last) / 2;
-    bits += 6;
-  }
-  value += (first - start) << bits;
-  while (bits != 0) {
-    bits -= 6;
-    const std::uint32_t digit = take_digit();
-    if (digit > 63) return std::nullopt;
-    value += digit << bits;
-  }
-  return value;
-}
-
 Result<HashForm> read_yescrypt(std::string_view hash) {
-  std::string_view rest = hash.substr(3);
+  const std::string_view rest = hash.substr(3);
   const std::size_t parameters_end = rest.find('$');
   const std::size_t salt_end = parameters_end == std::string_view::npos
                                    ? parameters_end
@@ -162,7 +129,7 @@ Result<HashForm> read_yescrypt(std::string_view hash) {
   if (salt_end == std::string_view::npos) {
     return damaged("a yescrypt hash has parameters, salt and digest with a `$` between them");
   }
-  std::string_view parameters = rest.substr(0, parameters_end);
+  const std::string_view parameters = rest.substr(0, parameters_end);
   const std::string_view salt = rest.substr(parameters_end + 1, salt_end - parameters_end - 1);
   const std::string_view digest = rest.substr(salt_end + 1);
 
@@ -175,18 +142,15 @@ Result<HashForm> read_yescrypt(std::string_view hash) {
   }
   if (!ends_in_zero_bits(digest)) return damaged("no password has this one");
 
-  // Only what crypt_gensalt(3) writes: the flavour `j`, blocks and their size, nothing else.
-  const bool usual_flavour = parameters.starts_with('j');
-  if (usual_flavour) parameters.remove_prefix(1);
-  const auto blocks_log2 = take_yescrypt_number(parameters, 1);
-  const auto block_size = take_yescrypt_number(parameters, 1);
-  if (!usual_flavour || !blocks_log2 || !block_size || !parameters.empty()) {
+  // Only what crypt_gensalt(3) writes: the flavour `j`, then the logarithm of the number of blocks
+  // and their size, of which both count from 1. Longer numbers begin with a digit above 47.
+  const std::size_t blocks_log2 = parameters.size() == 3 ? kCryptDigits.find(parameters[1]) : 64;
+  const std::size_t block_size = parameters.size() == 3 ? kCryptDigits.find(parameters[2]) : 64;
+  if (!parameters.starts_with('j') || blocks_log2 > 47 || block_size > 47) {
     return Error{
         "the yescrypt parameters are other than those that mkpasswd(1) and passwd(1) write"};
   }
-  const bool is_huge = *blocks_log2 > 24 || *block_size > 1024;
-  const std::uint64_t bytes =
-      is_huge ? UINT64_MAX : (std::uint64_t{128} * *block_size) << *blocks_log2;
+  const std::uint64_t bytes = (std::uint64_t{128} * (block_size + 1)) << (blocks_log2 + 1);
   if (bytes < kYescryptBytesMin) return Error{"the yescrypt cost is too low: less than 1"};
   if (bytes > kYescryptBytesMax) {
     return Error{
@@ -227,16 +191,12 @@ std::string_view other_kind(std::string_view hash) {
              : "a password in plain text is no hash";
 }
 
-// 32 KiB that libcrypt works in: one for each thread that checks passwords.
-crypt_data& scratch() {
-  thread_local const auto data = std::make_unique<crypt_data>();
-  return *data;
-}
-
 // The hash of the password, empty when it cannot be. Gives it to `use`, then wipes all traces.
 template <class Use>
 auto with_hash(std::string_view password, std::string_view setting, Use use) {
-  crypt_data& data = scratch();
+  // 32 KiB to work in: too much for a stack, and nothing beside the time that the hash takes.
+  const auto memory = std::make_unique<crypt_data>();
+  crypt_data& data = *memory;
   std::string_view hash;
   if (password.size() < sizeof data.input && setting.size() < sizeof data.setting &&
       password.find('\0') == std::string_view::npos) {

@@ -36,7 +36,7 @@ class PasswordFile {
 
  private:
   struct Hash {
-    using is_transparent = void;
+    using is_transparent = void;  // NOLINT(readability-identifier-naming): the container asks
     std::size_t operator()(std::string_view text) const {
       return std::hash<std::string_view>{}(text);
     }
@@ -46,8 +46,7 @@ class PasswordFile {
 };
 
 /// Whether the password fits the hash, by crypt_r(3). Takes as long as the hash demands (bcrypt of
-/// cost 10: 60 ms): never on an event loop. Compares in constant time. Any thread; each keeps 32
-/// KiB, wiped after use.
+/// cost 10: 60 ms): never on an event loop. Compares in constant time. Any thread.
 ///
 /// No password with a NUL or of more than kPasswordBytesMax bytes fits. Of the others bcrypt looks
 /// at the first 72 bytes, as it does in htpasswd(1): what is behind them makes no difference.

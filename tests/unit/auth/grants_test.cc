@@ -1,7 +1,6 @@
 #include "ringcast/auth/grants.h"
 
 #include <random>
-#include <regex>
 #include <string>
 #include <vector>
 
@@ -145,36 +144,44 @@ TEST(Grants, OwnTopicIsUserSlashName) {
   EXPECT_FALSE(is_own_topic("user/", ""));
 }
 
-// The model: patterns, and what they cover, as regular expressions.
-std::string literal(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (std::string_view("\\^$.|?*+()[]{}").find(c) != std::string_view::npos) out += '\\';
-    out += c;
-  }
-  return out;
+// The model takes patterns and topics apart in its own way: a pattern is a row of characters to be
+// met one by one, of which one may stand for any number of others.
+bool model_is_pattern(std::string text) {
+  if (text == "*") return true;
+  if (text.ends_with("/*")) text.pop_back();
+  if (const auto at = text.find("{self}"); at != std::string::npos) text.erase(at, 6);
+  return text.find_first_of("{*") == std::string::npos;
 }
 
-bool model_is_pattern(const std::string& text) {
-  static const std::regex kPattern(
-      R"re(\*|([^*{]*(\{self\}[^*{]*)?)|([^*{]*(\{self\}[^*{]*)?/\*))re");
-  return std::regex_match(text, kPattern);
+constexpr int kAnything = -1;      // any number of characters
+constexpr int kAnyCharacter = -2;  // one
+
+bool model_meets(const std::vector<int>& row, std::size_t at, std::string_view topic) {
+  if (at == row.size()) return topic.empty();
+  if (row[at] == kAnything) {
+    for (std::size_t taken = 0; taken <= topic.size(); ++taken) {
+      if (model_meets(row, at + 1, topic.substr(taken))) return true;
+    }
+    return false;
+  }
+  return !topic.empty() && (row[at] == kAnyCharacter || row[at] == topic.front()) &&
+         model_meets(row, at + 1, topic.substr(1));
 }
 
-bool model_covers(std::string pattern, const std::string& topic, const std::string& self) {
-  if (pattern == "*") return true;
-  std::string expression;
-  std::string end;
-  if (!pattern.empty() && pattern.back() == '*') {
-    pattern.pop_back();
-    end = ".+";
+bool model_covers(const std::string& pattern, std::string_view topic, std::string_view self) {
+  std::vector<int> row;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] == '*') {
+      if (i > 0) row.push_back(kAnyCharacter);
+      row.push_back(kAnything);
+    } else if (pattern[i] == '{') {
+      row.insert(row.end(), self.begin(), self.end());
+      i = pattern.find('}', i);
+    } else {
+      row.push_back(pattern[i]);
+    }
   }
-  if (const auto at = pattern.find("{self}"); at != std::string::npos) {
-    expression = literal(pattern.substr(0, at)) + literal(self) + literal(pattern.substr(at + 6));
-  } else {
-    expression = literal(pattern);
-  }
-  return std::regex_match(topic, std::regex(expression + end));
+  return model_meets(row, 0, topic);
 }
 
 TEST(Grants, RandomPatternsCoverWhatTheModelSays) {

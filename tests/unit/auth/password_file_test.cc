@@ -342,8 +342,8 @@ TEST(PasswordFile, BoundsTheMemoryOfYescrypt) {
   }
   // Another flavour, parameters cut short, more of them, the largest numbers, too little work.
   for (const char* const parameters :
-       {"", ".9T", "/9T", "j", "j9", "j9T.", "j9T/./", "jzzzzzzzz", "jzzzzzz", "j9zzzzzz", "j..",
-        "j5.", "k9T", "j9-", "zzzz9T"}) {
+       {"", "j9k", "j9z", "jk.", "jzT", ".9T", "/9T", "j", "j9", "j9T.", "j9T/./", "jzzzzzzzz",
+        "jzzzzzz", "j9zzzzzz", "j..", "j5.", "k9T", "j9-", "zzzz9T"}) {
     const std::string hash =
         "$y$" + std::string(parameters) + std::string(kYescrypt5.substr(kYescrypt5.find("$T4D")));
     EXPECT_NE(fault(with_user("a", hash)), "") << hash;
