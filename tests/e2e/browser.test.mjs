@@ -1,32 +1,19 @@
 // The live page in Chromium, as a person uses it.
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 
-import { chromium } from 'playwright-core';
-
+import { by, launch, newPage, pictures, sizes, waitForEvent, waitForState, widths } from './chromium.mjs';
 import { compareIds, describeInEachMode, Server } from './harness.mjs';
-
-const pictures = process.env.RINGCAST_SCREENSHOTS ?? fs.mkdtempSync(path.join(os.tmpdir(), 'ringcast-screenshots-'));
-fs.mkdirSync(pictures, { recursive: true });
-const sizes = {
-  desktop: { viewport: { width: 1280, height: 800 } },
-  phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
-};
-
-const by = (name) => `[data-testid=${name}]`;
 
 describeInEachMode('browser', (descriptors) => {
   let server;
   let browser;
   let context;
-  let complaints = [];
 
   before(async () => {
     server = await Server.start({ descriptors, config: { stream: { retry_ms: 200 } } });
-    browser = await chromium.launch({ executablePath: '/usr/bin/chromium' });
+    browser = await launch();
     console.log(`   screenshots: ${pictures}`);
   });
   after(async () => {
@@ -41,31 +28,12 @@ describeInEachMode('browser', (descriptors) => {
   /** The live page, with its stream open. */
   async function livePage(size = sizes.desktop) {
     context = await browser.newContext(size);
-    const page = await context.newPage();
-    complaints = [];
-    page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
-    });
-    page.on('pageerror', (error) => complaints.push(String(error)));
+    const page = await newPage(context);
     const answer = await page.goto(`${server.url}/`);
     assert.equal(answer.status(), 200);
     await waitForState(page, 'open');
     return page;
   }
-
-  const waitForState = (page, state) =>
-    page.waitForFunction(
-      ([selector, wanted]) => document.querySelector(selector)?.textContent.trim().toLowerCase() === wanted,
-      [by('state'), state],
-      { timeout: 15_000 },
-    );
-
-  const waitForEvent = (page, text) =>
-    page.waitForFunction(
-      ([selector, wanted]) => [...document.querySelectorAll(`${selector} > *`)].some((row) => row.textContent.includes(wanted)),
-      [by('events'), text],
-      { timeout: 10_000 },
-    );
 
   test('PublishedEventsAppearAsTheyCome', async () => {
     const page = await livePage();
@@ -79,7 +47,7 @@ describeInEachMode('browser', (descriptors) => {
     await server.publish({ data: '<b id=injected>& not markup' });
     await waitForEvent(page, '<b id=injected>& not markup');
     assert.equal(await page.locator('#injected').count(), 0, 'data of an event became markup');
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(page.complaints, []);
   });
 
   test('FormPublishes', async () => {
@@ -90,7 +58,7 @@ describeInEachMode('browser', (descriptors) => {
     await page.click(by('publish-send'));
     await waitForEvent(page, 'written by hand');
     await waitForEvent(page, 'greeting');
-    assert.deepEqual(complaints, []);
+    assert.deepEqual(page.complaints, []);
   });
 
   test('FormShowsWhyAnEventWasRefused', async () => {
@@ -122,7 +90,7 @@ describeInEachMode('browser', (descriptors) => {
     assert.equal(compareIds(before, after), -1, 'IDs grow across restarts');
     assert.ok(Number((await page.textContent(by('reconnects'))).trim()) > reconnects);
     // Chromium itself reports that nobody listened for a moment.
-    assert.deepEqual(complaints.filter((text) => !/net::ERR_/.test(text)), []);
+    assert.deepEqual(page.complaints.filter((text) => !/net::ERR_/.test(text)), []);
   });
 
   for (const [name, size] of Object.entries(sizes)) {
@@ -134,9 +102,9 @@ describeInEachMode('browser', (descriptors) => {
       await server.publish({ data: `a long line ${'without spaces'.repeat(30)}` });
       await waitForEvent(page, 'a long line');
       await page.screenshot({ path: path.join(pictures, `${name}-${descriptors}.png`), fullPage: name === 'phone' });
-      const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+      const [content, window] = await widths(page);
       assert.ok(content <= window, `the page is ${content} wide in a window of ${window}`);
-      assert.deepEqual(complaints, []);
+      assert.deepEqual(page.complaints, []);
     });
   }
 });

@@ -1,96 +1,39 @@
 // Behind nginx as a reverse proxy, with its defaults and with kept connections.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import fs from 'node:fs';
-import net from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { EventSource } from 'eventsource';
 
 import { describeInEachMode, request, sharedServer, sleep, until } from './harness.mjs';
+import { freePort, Nginx } from './nginx.mjs';
 
-async function freePort() {
-  const server = net.createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-class Nginx {
-  static async start(upstreamPort) {
-    const nginx = new Nginx();
-    nginx.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ringcast-nginx-'));
-    nginx.defaultPort = await freePort();
-    nginx.keepPort = await freePort();
-    const at = (name) => path.join(nginx.folder, name);
-    fs.writeFileSync(
-      at('nginx.conf'),
-      `${process.getuid() === 0 ? 'user root;' : ''}
-      daemon off;
-      worker_processes 1;
-      pid ${at('pid')};
-      error_log stderr warn;
-      events { worker_connections 256; }
-      http {
-        access_log off;
-        client_body_temp_path ${at('body')};
-        proxy_temp_path ${at('proxy')};
-        fastcgi_temp_path ${at('fastcgi')};
-        uwsgi_temp_path ${at('uwsgi')};
-        scgi_temp_path ${at('scgi')};
-        upstream ringcast { server 127.0.0.1:${upstreamPort}; keepalive 8; }
-        server {
-          listen 127.0.0.1:${nginx.defaultPort};
-          location / { proxy_pass http://127.0.0.1:${upstreamPort}; }
-        }
-        server {
-          listen 127.0.0.1:${nginx.keepPort};
-          location / {
-            proxy_pass http://ringcast;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-          }
-        }
-      }`,
-    );
-    nginx.output = '';
-    nginx.child = spawn('/usr/sbin/nginx', ['-e', 'stderr', '-p', nginx.folder, '-c', at('nginx.conf')], { stdio: ['ignore', 'ignore', 'pipe'] });
-    nginx.child.stderr.setEncoding('utf8').on('data', (text) => (nginx.output += text));
-    nginx.exited = new Promise((resolve) => nginx.child.on('close', resolve));
-    process.on('exit', () => nginx.child.kill('SIGKILL'));
-    for (const port of [nginx.defaultPort, nginx.keepPort]) {
-      await until(
-        () => {
-          assert.equal(nginx.child.exitCode, null, nginx.output);
-          return new Promise((resolve) => {
-            const socket = net.connect(port, '127.0.0.1', () => {
-              socket.destroy();
-              resolve(true);
-            });
-            socket.on('error', () => resolve(false));
-          });
-        },
-        'nginx listens',
-      );
+/** Two doors: nginx as it is without settings, and as it should be set up. */
+async function startNginx(upstreamPort) {
+  const [defaultPort, keepPort] = [await freePort(), await freePort()];
+  const nginx = await Nginx.start(
+    `upstream ringcast { server 127.0.0.1:${upstreamPort}; keepalive 8; }
+    server {
+      listen 127.0.0.1:${defaultPort};
+      location / { proxy_pass http://127.0.0.1:${upstreamPort}; }
     }
-    return nginx;
-  }
-
-  async stop() {
-    this.child.kill('SIGTERM');
-    await this.exited;
-    fs.rmSync(this.folder, { recursive: true, force: true });
-  }
+    server {
+      listen 127.0.0.1:${keepPort};
+      location / {
+        proxy_pass http://ringcast;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+      }
+    }`,
+    [defaultPort, keepPort],
+  );
+  return Object.assign(nginx, { defaultPort, keepPort });
 }
 
 describeInEachMode('nginx', (descriptors) => {
   const shared = sharedServer({ descriptors, config: { stream: { retry_ms: 100 } } });
   let nginx;
   before(async () => {
-    nginx = await Nginx.start(shared.server.port);
+    nginx = await startNginx(shared.server.port);
   });
   after(async () => {
     await nginx?.stop();
