@@ -71,6 +71,7 @@ void Pump::put_off(uring::Slot slot, bool owed) {
   stream.round = context_.round + (owed ? 0 : 1);
   if (owed) ++context_.ready_left;
   if (must_wait(stream)) {
+    context_.counters.sends_put_off.add();
     context_.paced.add(context_.table, slot);
   } else {
     context_.ready.push_back(context_.table, slot);

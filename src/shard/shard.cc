@@ -48,6 +48,7 @@ struct Shard::Parts {
   bool handle_completions();
   void handle(const uring::Completion& completion);
   void on_receive(const uring::Completion& completion);
+  bool append_waits = false;  ///< the last `append_news` left something behind for want of room
   bool append_news();
   [[nodiscard]] bool may_append(std::size_t frame_bytes) const;
   /// False when it must wait for streams that are late.
@@ -133,7 +134,9 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   if (more || parts.pump.pending()) return std::chrono::nanoseconds(0);
   // Ring the bell first, look again after: see Doorbell.
   context.port.bell.about_to_sleep();
-  if (parts.inbox_waits() || !context.port.replies.empty()) return std::chrono::nanoseconds(0);
+  // An inbox that waits for paced streams has to wait: the first of them is among `next`.
+  const bool news = parts.inbox_waits() && !(parts.append_waits && context.paced.size() > 0);
+  if (news || !context.port.replies.empty()) return std::chrono::nanoseconds(0);
   // What other threads leave for us comes with a wake by the ring, which is never lost.
   if (next == 0) return std::nullopt;
   return std::chrono::nanoseconds(next > now.mono_ns ? next - now.mono_ns : 0);
@@ -229,6 +232,7 @@ bool Shard::Parts::append_news() {
   RecordRing& inbox = context.exchange.events();
   const std::uint32_t reader = context.options.index;
   bool any = false;
+  append_waits = false;
   for (int i = 0; i < kAppendsPerTurn; ++i) {
     const auto bytes = inbox.peek(reader);
     if (bytes.empty()) break;
@@ -240,6 +244,7 @@ bool Shard::Parts::append_news() {
       sign_out(topic, frame);
     } else if (!may_append(record.frame_bytes) || !append(record, topic, frame)) {
       context.counters.append_waits.add();
+      append_waits = true;
       break;
     }
     inbox.release(reader);

@@ -43,7 +43,9 @@ struct Rules {
 
   /// How late a fair client may be told something, beyond what the server is allowed to take.
   [[nodiscard]] std::uint64_t patience_ns() const {
-    return 500 * kNsPerMs + 4 * (world.nasty.late_ns + world.nasty.party_stall_ns);
+    const std::uint32_t sends = setup.shard.limits.stream_sends_per_second;
+    return 500 * kNsPerMs + (sends == 0 ? 0 : kNsPerSecond / sends) +
+           4 * (world.nasty.late_ns + world.nasty.party_stall_ns);
   }
 };
 

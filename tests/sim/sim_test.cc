@@ -30,8 +30,8 @@ TEST(Simulation, EverySeedObeysTheLawOfDelivery) {
          {"accept errors", "appends that waited", "complete healthy streams",
           "complete streams that were held back", "evictions", "gaps of slow streams", "heartbeats",
           "positions ahead of their shard", "positions not kept", "positions resumed",
-          "publishes refused", "publishes turned away", "refused sends", "short sends",
-          "streams drained", "streams ended as slow", "streams refused"}) {
+          "publishes refused", "publishes turned away", "refused sends", "sends put off",
+          "short sends", "streams drained", "streams ended as slow", "streams refused"}) {
       EXPECT_GT(met[what], 0) << what;
     }
   }

@@ -60,6 +60,9 @@ Setup draw_setup(Random& random) {
   static constexpr shard::Refusal kRefusals[] = {shard::Refusal::automatic, shard::Refusal::status,
                                                  shard::Refusal::retry};
   options.limits.refusal = kRefusals[random.below(std::size(kRefusals))];
+  if (random.chance(0.25)) {
+    options.limits.stream_sends_per_second = static_cast<std::uint32_t>(random.between(10, 1'000));
+  }
   options.limits.header_seconds = static_cast<std::uint32_t>(random.between(5, 10));
   // Small, so that the log wraps often; half of it must hold the largest frame.
   const std::size_t frame_max = options.limits.event_bytes * shard::kFrameBytesFactor;
@@ -286,12 +289,17 @@ void Simulation::settle() {
     if (client.connected()) client.hurry();
   }
   // What was asked for may still be on its way.
-  std::size_t events = 0;
+  const auto progress = [this] {
+    std::uint64_t sum = server_.model().truth().size();
+    for (std::size_t i = 0; i < setup_.shards; ++i) sum += server_.kept(i).appended;
+    return sum;
+  };
+  std::uint64_t before = 0;
   do {
-    events = server_.model().truth().size();
+    before = progress();
     server_.run(world_.timeline.now() + kSettleNs);
     if (world_.failed()) return;
-  } while (server_.model().truth().size() != events);
+  } while (progress() != before);
   for (StreamClient& client : clients_) client.check_complete();
   for (Publisher& publisher : publishers_) publisher.check_answered();
   for (std::size_t i = 0; i < setup_.shards; ++i) {
@@ -378,6 +386,7 @@ std::map<std::string, std::uint64_t> Simulation::sum_up() {
     met["streams refused"] += counters.streams_refused.get();
     met["streams ended by the peer"] += counters.streams_ended_by_peer.get();
     met["streams ended as slow"] += counters.streams_ended_slow.get();
+    met["sends put off"] += counters.sends_put_off.get();
     met["streams drained"] += counters.streams_ended_drain.get();
     met["publishes accepted"] += counters.publishes_accepted.get();
     met["publishes refused"] += counters.publishes_refused.get();

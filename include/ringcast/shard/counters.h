@@ -38,6 +38,7 @@ struct alignas(64) Counters {
   Counter sends;
   Counter sends_short;
   Counter sends_refused;  ///< -EAGAIN
+  Counter sends_put_off;  ///< times that a stream had to wait, stream_sends_per_second
   Counter tail_bytes;     ///< gauge
   Counter tails_full;     ///< streams ended because the tail slab was full
   Counter append_waits;   ///< turns in which late streams held back the log
