@@ -10,6 +10,7 @@
 namespace {
 
 using namespace ringcast;
+using namespace std::literals;
 using namespace ringcast::auth;
 using test::kGoodPayload;
 using test::kNowMs;
@@ -349,9 +350,8 @@ TEST_F(TokenAttack, AHeaderThatIsNoObjectIsRefused) {
         R"({"alg":"HS256","a":"\x"})", R"({"alg":"HS256","a":01})"}) {
     EXPECT_EQ(verify_header(header), TokenFault::malformed) << header;
   }
-  EXPECT_EQ(verify_header(std::string_view("{\"alg\":\"HS256\"}\0", 16)), TokenFault::malformed);
-  EXPECT_EQ(verify_header(std::string_view("{\"alg\":\"HS256\",\"a\":\"\0\"}", 23)),
-            TokenFault::malformed);
+  EXPECT_EQ(verify_header("{\"alg\":\"HS256\"}\0"sv), TokenFault::malformed);
+  EXPECT_EQ(verify_header("{\"alg\":\"HS256\",\"a\":\"\0\"}"sv), TokenFault::malformed);
 }
 
 TEST_F(TokenAttack, ANameTwiceInTheHeaderIsRefused) {
@@ -402,8 +402,7 @@ TEST_F(TokenAttack, ASignedPayloadThatIsNoObjectIsABadClaim) {
         "{\"sub\":\"a\xed\xa0\x80\",\"exp\":1700003600}"}) {
     EXPECT_EQ(verify_payload(payload), TokenFault::bad_claim) << payload;
   }
-  EXPECT_EQ(verify_payload(std::string_view("{\"sub\":\"a\0\",\"exp\":1700003600}", 31)),
-            TokenFault::bad_claim);
+  EXPECT_EQ(verify_payload("{\"sub\":\"a\0\",\"exp\":1700003600}"sv), TokenFault::bad_claim);
 }
 
 TEST_F(TokenAttack, ANameTwiceInThePayloadIsABadClaim) {

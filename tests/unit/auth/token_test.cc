@@ -1,5 +1,8 @@
 #include "ringcast/auth/token.h"
 
+#include <atomic>
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "signing.h"
@@ -9,6 +12,8 @@ namespace {
 using namespace ringcast;
 using namespace ringcast::auth;
 using test::kNowMs;
+
+const std::uint64_t kLeewayMs = std::uint64_t{TokenPolicy{}.leeway_seconds} * 1000;
 
 TokenPolicy accept(Algorithms algorithms) {
   return {.algorithms = std::move(algorithms)};
@@ -151,7 +156,7 @@ TEST(TokenVerifier, AcceptsEveryAlgorithmAgainAndAgain) {
       Claims claims;
       EXPECT_EQ(verifier.verify(token, kNowMs, claims), TokenFault::none) << to_string(algorithm);
       EXPECT_EQ(claims.user, "alice");
-      EXPECT_EQ(claims.expires_ms, 1'700'003'600'000U + 30'000U);
+      EXPECT_EQ(claims.expires_ms, 1'700'003'600'000U + kLeewayMs);
       EXPECT_FALSE(claims.grants);
       // A refused one leaves nothing behind.
       std::string changed = token;
@@ -161,6 +166,31 @@ TEST(TokenVerifier, AcceptsEveryAlgorithmAgainAndAgain) {
           << to_string(algorithm);
     }
   }
+}
+
+TEST(TokenVerifier, ThreadsShareKeysThatNoneHasUsedYet) {
+  std::vector<std::string> tokens;
+  for (const Algorithm algorithm : test::kAllAlgorithms) {
+    tokens.push_back(test::token(algorithm, test::kGoodPayload));
+  }
+  const auto keys = test::keys_of_jwks(
+      {test::jwk(test::kSecret), test::jwk(test::key_for(Algorithm::rs256)),
+       test::jwk(test::key_for(Algorithm::es256)), test::jwk(test::key_for(Algorithm::es384)),
+       test::jwk(test::key_for(Algorithm::eddsa))},
+      test::kAllAlgorithms);
+  std::atomic<int> refused = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      TokenVerifier verifier(keys, accept(test::kAllAlgorithms));
+      Claims claims;
+      for (const std::string& token : tokens) {
+        if (verifier.verify(token, kNowMs, claims) != TokenFault::none) ++refused;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(refused, 0);
 }
 
 TEST(TokenVerifier, SurvivesBeingMoved) {
@@ -343,7 +373,7 @@ TEST(Times, AnExpiryIsDemanded) {
 TEST(Times, TheEndOfTheYear9999IsTheLastTime) {
   Hs256 verify;
   EXPECT_EQ(verify(R"({"sub":"a","exp":253402300799})"), TokenFault::none);
-  EXPECT_EQ(verify.claims.expires_ms, 253'402'300'799'000U + 30'000U);
+  EXPECT_EQ(verify.claims.expires_ms, 253'402'300'799'000U + kLeewayMs);
   EXPECT_EQ(verify(R"({"sub":"a","exp":253402300800})"), TokenFault::bad_claim);
   EXPECT_EQ(verify(R"({"sub":"a","exp":253402300799.5})"), TokenFault::bad_claim);
 }
