@@ -236,7 +236,7 @@ describe('attacks on tokens', () => {
     }
     attacks.push(['another digit in the signature', `${header}.${body}.${signature[0] === 'A' ? 'B' : 'A'}${signature.slice(1)}`, 'signature']);
     attacks.push(['tampered payload', `${header}.${encode(payload({ sub: 'root' }))}.${signature}`, 'signature']);
-    attacks.push(['tampered header', `${encode('{"alg":"HS256"}')}.${body}.${signature}`, 'signature']);
+    attacks.push(['tampered header', `${encode('{"alg":"HS256","typ":"JWT"}')}.${body}.${signature}`, 'signature']);
     attacks.push(['payload of another token', `${header}.${(await good({ claims: { x: 1 } })).split('.')[1]}.${signature}`, 'signature']);
     await assertAllRefused(attacks);
   });
