@@ -16,6 +16,14 @@ export const sizes = {
 
 export const launch = (args = []) => chromium.launch({ executablePath: '/usr/bin/chromium', args });
 
+/** One context with its profile in `folder`, which keeps third-party cookies. Certificates are not looked at. */
+export function launchThatKeepsAllCookies(folder, args = []) {
+  const preferences = { profile: { cookie_controls_mode: 0, block_third_party_cookies: false } };
+  fs.mkdirSync(path.join(folder, 'Default'), { recursive: true });
+  fs.writeFileSync(path.join(folder, 'Default', 'Preferences'), JSON.stringify(preferences));
+  return chromium.launchPersistentContext(folder, { executablePath: '/usr/bin/chromium', args, ignoreHTTPSErrors: true });
+}
+
 export const by = (name) => `[data-testid=${name}]`;
 
 /** A page that collects in `page.complaints` what the browser warns of. */
