@@ -16,9 +16,9 @@ namespace ringcast::auth {
 
 /// What is asked of a token besides its signature.
 struct TokenPolicy {
-  Algorithms algorithms;              ///< accepted; what the token says only chooses among them
-  std::string issuer;                 ///< `iss` must be this; "" = not looked at
-  std::string audience;               ///< `aud` must be or contain this; "" = not looked at
+  Algorithms algorithms;             ///< accepted; what the token says only chooses among them
+  std::string issuer;                ///< `iss` must be this; "" = not looked at
+  std::string audience;              ///< `aud` must be or contain this; "" = not looked at
   std::uint32_t leeway_seconds = 5;  ///< of `exp`, `nbf` and `iat`, for clocks that differ
 
   friend bool operator==(const TokenPolicy&, const TokenPolicy&) = default;
