@@ -303,7 +303,7 @@ describe('ringcast check', () => {
       ['secret', '[auth]\nsecret_file = "absent"\n', /ringcast\.toml: auth.*absent/],
       ['seconds', '[auth]\ntoken_seconds = 59\n', /ringcast\.toml:2:\d+: auth\.token_seconds: .*60/],
       ['proxy', '[server]\ntrusted_proxies = ["10.0.0.1/8"]\n', /ringcast\.toml:2:\d+: server\.trusted_proxies/],
-      ['users', '[auth]\nusers_file = "weak"\n', /auth\.users_file: .*weak:1/],
+      ['users', '[auth]\nusers_file = "weak"\n', /auth\.users_file: .*weak: line 1: .*too weak/],
     ]) {
       const { folder, file } = write(`error-${name}`, content);
       if (name === 'users') fs.writeFileSync(path.join(folder, 'weak'), 'alice:$apr1$tXg9tI9l$u5V7sDvIq3b7y3nF0pQ7V.\n');
