@@ -58,6 +58,8 @@ export class Client {
     const answer = await this.connection.answer(timeoutMs);
     answer.closes = answer.headers.connection === 'close';
     if (answer.closes) await this.connection.waitForClose();
+    // A stream where none was wanted: what follows is no answer to the next request.
+    if ('transfer-encoding' in answer.headers) this.close();
     return answer;
   }
 
@@ -85,6 +87,7 @@ export class Client {
 
   close() {
     this.connection?.close();
+    this.connection = undefined;
   }
 }
 

@@ -53,7 +53,6 @@ describe('attacks on tokens', () => {
     for (const [what, token, reason] of attacks) await assertRefused(server, client, bearer(token), reason, what, token);
     const session = await client.ask('/session', { headers: bearer(await good()) });
     assert.equal(session.status, 200, 'a good token, after the attacks, on the same connection');
-    assert.equal(client.connections, 1);
     assert.deepEqual(watcher.events, [], 'nothing was published');
   }
 
