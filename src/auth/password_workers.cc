@@ -20,6 +20,8 @@
 namespace ringcast::auth {
 namespace {
 
+constexpr int kTries = 100;
+
 // While it lives, this thread and those that it starts take no signals: the handlers, or signalfd,
 // of others have them.
 class SignalsBlocked {
@@ -112,6 +114,11 @@ PasswordWorkers::PasswordWorkers(const Options& options,
 }
 
 PasswordWorkers::~PasswordWorkers() {
+  // The hash at hand is waited for: no longer with what the others leave.
+  const sched_param normal{};
+  for (std::thread& thread : impl_->threads) {
+    pthread_setschedparam(thread.native_handle(), SCHED_OTHER, &normal);
+  }
   {
     const std::lock_guard lock(impl_->mutex);
     impl_->stopping = true;
@@ -125,13 +132,28 @@ bool PasswordWorkers::submit(PasswordCheck&& check) {
   RC_ASSERT(check.shard < impl_->options.shards);
   bool taken = false;
   {
-    const std::lock_guard lock(impl_->mutex);
-    taken = impl_->queue.size() < impl_->options.queue_max;
+    // Held for a few moves of a queue, but by threads that any other displaces: not waited for.
+    std::unique_lock lock(impl_->mutex, std::defer_lock);
+    for (int tries = 0; tries < kTries && !lock.owns_lock(); ++tries) (void)lock.try_lock();
+    taken = lock.owns_lock() && impl_->queue.size() < impl_->options.queue_max;
     if (taken) impl_->queue.push_back(std::move(check));
   }
   if (taken) impl_->changed.notify_one();
   wipe(check.password);
   return taken;
+}
+
+void PasswordWorkers::cancel(std::uint32_t shard, std::uint64_t request) {
+  // What is not cancelled is hashed in vain, no more.
+  const std::unique_lock lock(impl_->mutex, std::try_to_lock);
+  if (!lock.owns_lock()) return;
+  const auto waiting =
+      std::ranges::find_if(impl_->queue, [shard, request](const PasswordCheck& check) {
+        return check.shard == shard && check.request == request;
+      });
+  if (waiting == impl_->queue.end()) return;
+  wipe(waiting->password);
+  impl_->queue.erase(waiting);
 }
 
 bool PasswordWorkers::has_verdicts(std::uint32_t shard) const {

@@ -52,6 +52,7 @@ Result<uring::Descriptors> choose_descriptors(config::DescriptorChoice choice) {
 
 constexpr std::size_t kIdleAddressesMax = 65'536;
 constexpr std::size_t kIdleUsersMax = 65'536;
+constexpr std::size_t kSignedOutMax = 65'536;
 constexpr std::uint32_t kPasswordThreadsMax = 2;
 
 std::uint64_t random_number() {
@@ -89,6 +90,7 @@ std::shared_ptr<const shard::Policy> make_policy(const config::Config& config,
 struct Server::Parts {
   shard::RateTable address_limits{kIdleAddressesMax, random_number()};
   shard::RateTable user_limits{kIdleUsersMax, random_number()};
+  shard::SignedOut signed_out{kSignedOutMax};
   std::unique_ptr<admin::AuditWriter> audit;
   std::unique_ptr<auth::PasswordWorkers> passwords;
   std::shared_ptr<const shard::Policy> policy;
@@ -200,6 +202,7 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
   const shard::Services services{.policy = policy,
                                  .addresses = address_limits,
                                  .users = user_limits,
+                                 .signed_out = signed_out,
                                  .passwords = passwords.get(),
                                  .audit = audit.get(),
                                  .request_id_base = random_number()};
@@ -219,6 +222,7 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
     for (const Listeners& each : listeners) options.listeners.push_back(each.descriptors[i]);
     shards.push_back(std::make_unique<ShardThread>(std::move(options), services, *exchange));
   }
+  for (const auto& shard : shards) shard->start();
   for (const auto& shard : shards) {
     if (auto started = shard->wait_started(); !started) return started;
   }
@@ -261,7 +265,7 @@ Result<void> Server::reload(const config::Config& config) {
   if (!directory) return directory.error();
   auto loaded = auth::load_access(config.auth, directory.value());
   if (!loaded) return loaded.error();
-  if (loaded.value().first_user) parts_->first_user = std::move(loaded.value().first_user);
+  parts_->first_user = std::move(loaded.value().first_user);
   parts_->policy = make_policy(config, std::move(loaded.value().access));
   for (const auto& shard : parts_->shards) shard->set_policy(parts_->policy);
   return {};

@@ -50,13 +50,14 @@ void Moment::wait() {
 }
 
 ShardThread::ShardThread(Options options, const shard::Services& services, hub::Exchange& exchange)
-    : options_(std::move(options)),
-      services_(services),
-      exchange_(exchange),
-      thread_([this] { run(); }) {}
+    : options_(std::move(options)), services_(services), exchange_(exchange) {}
 
 ShardThread::~ShardThread() {
   thread_.join();
+}
+
+void ShardThread::start() {
+  thread_ = std::thread([this] { run(); });
 }
 
 Result<void> ShardThread::wait_started() {

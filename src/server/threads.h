@@ -71,6 +71,8 @@ class ShardThread {
   ShardThread(Options options, const shard::Services& services, hub::Exchange& exchange);
   ~ShardThread();  ///< joins; `release` must have been called
 
+  /// Starts the thread. All shards exist by then: others may wake each as soon as one runs.
+  void start();
   /// Blocks until the shard can take connections, or failed to be made.
   [[nodiscard]] Result<void> wait_started();
   void begin_drain();

@@ -16,7 +16,6 @@
 #include "connection.h"
 #include "owners.h"
 #include "paced.h"
-#include "signed_out.h"
 #include "stream_table.h"
 #include "tails.h"
 #include "topics.h"
@@ -24,8 +23,6 @@
 namespace ringcast::shard {
 
 inline constexpr std::size_t kTailBytesMax = std::size_t{4} << 20;  // for each shard
-
-inline constexpr std::size_t kSignedOutMax = 65'536;  // for each shard
 
 /// The data of a shard, which its parts share. The parts are layered, each using those before it:
 ///
@@ -69,7 +66,6 @@ struct Context {
   TopicSets sets;
   Tails tails;
   Owners owners;
-  SignedOut signed_out{kSignedOutMax};
 
   StreamList ready{ListId::ready};      ///< behind the head and able to write: the pump's
   PacedStreams paced;                   ///< likewise, but not yet: the pump's too

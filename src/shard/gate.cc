@@ -76,18 +76,18 @@ Visitor::From Gate::from(const Visitor& visitor, const http::Request& request) c
 
 std::string_view Gate::identify(const http::Request& request, Identity& identity) {
   identity.signed_in = false;
+  identity.claims = {};
   identity.grants = nullptr;
   if (!access_->required) return {};
-  std::string_view token;
-  if (!request.authorization.empty()) {
-    token = bearer_token(request.authorization);
-  } else if (const auto cookie = http::find_cookie(request.cookie, access_->cookie)) {
-    token = *cookie;
+  // Other credentials in Authorization are for a proxy in front of us.
+  std::string_view token = bearer_token(request.authorization);
+  if (token.empty()) {
+    token = http::find_cookie(request.cookie, access_->cookie).value_or(std::string_view());
   }
   if (token.empty()) return "no-token";
   const auth::TokenFault fault = verifier_->verify(token, context_.now.unix_ms, identity.claims);
   if (fault != auth::TokenFault::none) return auth::to_string(fault);
-  if (context_.signed_out.contains(identity.claims.session)) return "signed-out";
+  if (context_.services.signed_out.contains(identity.claims.session)) return "signed-out";
   identity.signed_in = true;
   identity.grants =
       identity.claims.grants ? &*identity.claims.grants : &access_->grants_of(identity.claims.user);
@@ -95,10 +95,18 @@ std::string_view Gate::identify(const http::Request& request, Identity& identity
 }
 
 bool Gate::is_forged(const Visitor& visitor, const http::Request& request) const {
-  if (!request.authorization.empty()) return false;
-  if (!request.origin.empty()) return visitor.from == Visitor::From::foreign;
+  if (has_bearer(request)) return false;
+  if (!request.origin.empty()) {
+    const bool cookies_allowed =
+        visitor.from == Visitor::From::allowed && context_.policy->cors.allows_credentials();
+    return visitor.from != Visitor::From::own && !cookies_allowed;
+  }
   const std::string_view site = request.sec_fetch_site;
   return !site.empty() && site != "same-origin" && site != "none";
+}
+
+bool Gate::has_bearer(const http::Request& request) {
+  return !bearer_token(request.authorization).empty();
 }
 
 RateTable::Key Gate::address_key(const IpAddress& address) const {

@@ -60,10 +60,14 @@ class Gate {
   [[nodiscard]] std::string_view identify(const http::Request& request, Identity& identity);
 
   /// A request that changes something was sent by somebody else's page, with the cookie that the
-  /// browser added to it (cross-site request forgery): the origin is foreign, or is not named while
-  /// the browser says that it is another one (Fetch Metadata, `Sec-Fetch-Site`). What carries
-  /// Authorization was not added by a browser.
+  /// browser added to it (cross-site request forgery): the origin is foreign or one that [cors]
+  /// does not allow cookies, or is not named while the browser says that it is another one (Fetch
+  /// Metadata, `Sec-Fetch-Site`). A bearer token was not added by a browser; other credentials in
+  /// Authorization may be.
   [[nodiscard]] bool is_forged(const Visitor& visitor, const http::Request& request) const;
+
+  /// The request names its token itself, `Authorization: Bearer …`.
+  [[nodiscard]] static bool has_bearer(const http::Request& request);
 
   /// Keys of the client in the tables of limits.
   [[nodiscard]] RateTable::Key address_key(const IpAddress& address) const;

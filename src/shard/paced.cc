@@ -17,6 +17,7 @@ void PacedStreams::add(StreamTable& table, uring::Slot slot) {
   const std::uint32_t due_ms = stream.last_sent_ms + interval_ms_;
   // Differences, since the clock wraps.
   if (size_ == 0 || static_cast<std::int32_t>(due_ms - next_ms_) < 0) next_ms_ = due_ms;
+  RC_ASSERT(due_ms - next_ms_ < kLists);
   list_of(stream).push_back(table, slot);
   ++size_;
 }

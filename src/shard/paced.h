@@ -12,8 +12,9 @@ namespace ringcast::shard {
 ///
 /// A wheel of one-millisecond lists through the table. A stream's list follows from `last_sent_ms`,
 /// which does not change while it waits, so a stream that leaves early needs no search. The wheel
-/// is longer than any interval, so a list holds streams of one millisecond only. Memory: 16 KB when
-/// used, nothing for each stream. Single-threaded.
+/// is longer than any interval, and `due` brings it to the present before streams are added, so a
+/// list holds streams of one millisecond only. Memory: 16 KB when used, nothing for each stream.
+/// Single-threaded.
 class PacedStreams {
  public:
   /// 0 = no stream ever waits.
@@ -25,7 +26,7 @@ class PacedStreams {
   }
   [[nodiscard]] std::uint32_t size() const { return size_; }
 
-  /// Only one that must wait.
+  /// Only one that must wait, after `due` found no more at this time.
   void add(StreamTable& table, uring::Slot slot);
   void remove(StreamTable& table, uring::Slot slot);
 
@@ -44,7 +45,7 @@ class PacedStreams {
   std::uint32_t interval_ms_;
   std::vector<StreamList> lists_;
   std::uint32_t size_ = 0;
-  std::uint32_t next_ms_ = 0;  // of the clock; earlier lists are empty
+  std::uint32_t next_ms_ = 0;  // of the clock: the first list that was not looked at
 };
 
 }  // namespace ringcast::shard

@@ -56,37 +56,34 @@ void Pump::make_ready(uring::Slot slot) {
   Stream& stream = context_.table[slot];
   if (stream.list == ListId::ready || stream.list == ListId::paced) return;
   context_.leave_list(slot);
-  put_off(slot, false);
+  push_ready(slot, false);
 }
 
-bool Pump::must_wait(const Stream& stream) const {
-  // The rest of what was begun goes out at once: the log may evict it, and it is not another send
-  // in the eyes of the client.
-  return stream.frame_taken == 0 && stream.extra == kNoExtra &&
-         context_.paced.must_wait(stream, context_.now_ms());
-}
-
-void Pump::put_off(uring::Slot slot, bool owed) {
-  Stream& stream = context_.table[slot];
-  stream.round = context_.round + (owed ? 0 : 1);
+void Pump::push_ready(uring::Slot slot, bool owed) {
+  context_.table[slot].round = context_.round + (owed ? 0 : 1);
   if (owed) ++context_.ready_left;
-  if (must_wait(stream)) {
-    context_.counters.sends_put_off.add();
-    context_.paced.add(context_.table, slot);
-  } else {
-    context_.ready.push_back(context_.table, slot);
-  }
+  context_.ready.push_back(context_.table, slot);
 }
 
-std::uint64_t Pump::release_paced() {
+void Pump::pace(uring::Slot slot, bool owed) {
+  context_.table[slot].round = context_.round + (owed ? 0 : 1);
+  if (owed) ++context_.ready_left;
+  context_.paced.add(context_.table, slot);
+  context_.counters.sends_put_off.add();
+}
+
+void Pump::release_paced() {
   for (;;) {
     const std::uint32_t index = context_.paced.due(context_.now_ms());
     if (index == kNoSlot) break;
     const uring::Slot slot{index};
     const bool owed = context_.table[slot].round == context_.round;
     context_.leave_list(slot);
-    put_off(slot, owed);
+    push_ready(slot, owed);
   }
+}
+
+std::uint64_t Pump::next_paced_ns() {
   context_.counters.streams_paced.set(context_.paced.size());
   if (context_.paced.size() == 0) return 0;
   return context_.now.mono_ns + context_.paced.next_in_ms(context_.now_ms()) * kNsPerMs;
@@ -131,7 +128,7 @@ void Pump::serve_ready(Budget& budget) {
     const bool more = visit(slot, budget);
     // A flush in between may have blocked or ended it.
     if (!more || stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
-    put_off(slot, counted && stream.cursor < round_head_);
+    push_ready(slot, counted && stream.cursor < round_head_);
   }
 }
 
@@ -166,9 +163,14 @@ void Pump::serve_member(uring::Slot slot, const Topic& topic, Budget& budget) {
   // Nothing is appended within a slice: a stream at the pass's head has nothing pending.
   if (stream.phase != Phase::stream || stream.cursor >= topic.pass_head) return;
   if (stream.list == ListId::ready || stream.list == ListId::paced) return;  // served there
-  if (!must_wait(stream) && !visit(slot, budget)) return;
+  const bool owed = stream.cursor < round_head_;
+  if (!stream.is(Fact::blocked) && context_.paced.must_wait(stream, context_.now_ms())) {
+    pace(slot, owed);
+    return;
+  }
+  if (!visit(slot, budget)) return;
   if (stream.phase != Phase::stream || stream.is(Fact::blocked)) return;
-  put_off(slot, stream.cursor < round_head_);
+  push_ready(slot, stream.cursor < round_head_);
 }
 
 bool Pump::pass_all_streams(Topic& topic, Budget& budget) {
@@ -209,6 +211,7 @@ bool Pump::visit(uring::Slot slot, Budget& budget) {
     spend(budget.sends, 1);
     return true;
   }
+  if (stream.is(Fact::ending) && stream.frame_taken == 0) return false;
   if (stream.cursor < context_.log->tail()) {
     if (sender_.overtaken(stream)) {
       slow_->on_overtaken(slot);

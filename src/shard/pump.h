@@ -63,8 +63,11 @@ class Pump {
   void join(uring::Slot slot);
   /// True while there is something to send.
   [[nodiscard]] bool pending() const { return !queue_.empty() || !context_.ready.empty(); }
-  /// Makes ready the paced streams whose time has come. Returns when to call again, or 0.
-  [[nodiscard]] std::uint64_t release_paced();
+  /// Makes ready the paced streams whose time has come. At the begin of a turn: streams are added
+  /// to the wheel only when it has come to the present.
+  void release_paced();
+  /// When the next one's time comes, or 0.
+  [[nodiscard]] std::uint64_t next_paced_ns();
   /// Sends one slice. Every batch is flushed on return.
   void slice();
 
@@ -99,11 +102,9 @@ class Pump {
   void serve_ready(Budget& budget);
   /// Visits a stream of the topic, unless it has what the pass is for.
   void serve_member(uring::Slot slot, const Topic& topic, Budget& budget);
-  /// It was sent something less than the interval of `stream_sends_per_second` ago.
-  [[nodiscard]] bool must_wait(const Stream& stream) const;
-  /// Puts a stream that has news into the list that fits: ready, or paced. `owed`: the round waits
-  /// for it.
-  void put_off(uring::Slot slot, bool owed);
+  /// Puts a stream that has news into a list. `owed`: the round waits for it.
+  void push_ready(uring::Slot slot, bool owed);
+  void pace(uring::Slot slot, bool owed);
   /// Visits members from the pass's position on; true when it came to the end.
   [[nodiscard]] bool pass_all_streams(Topic& topic, Budget& budget);
   [[nodiscard]] bool pass_members(Topic& topic, Budget& budget);

@@ -67,6 +67,7 @@ void Requests::on_connected(const Lifecycle::Accepted& accepted) {
 void Requests::release(uring::Slot slot) {
   Stream& stream = context_.table[slot];
   Connection& connection = pool_[stream.extra];
+  if (connection.at.deadline == Deadline::password) give_up_password(connection);
   set_deadline(connection, Deadline::none);
   if (connection.at.stream_reserved) {
     streams_.unreserve();
@@ -422,6 +423,7 @@ void Requests::expire(Connection& connection) {
       answer(connection, AfterOutput::close);
       return;
     case Deadline::password:
+      give_up_password(connection);
       prepare(connection);
       context_.counters.logins_overloaded.add();
       answer_error(connection, 503, "signing in takes too long, the server is busy",

@@ -82,7 +82,8 @@ class Requests {
   /// answered.
   void end_if_nothing_comes(Connection& connection);
   void handle(Connection& connection);
-  void handle_events(Connection& connection, const http::Request& request);
+  /// Not the `first_try`: it waited for the log to reach its position.
+  void handle_events(Connection& connection, const http::Request& request, bool first_try);
   void handle_publish(Connection& connection, const http::Request& request);
   void handle_login(Connection& connection, const http::Request& request);
   void handle_logout(Connection& connection, const http::Request& request);
@@ -109,6 +110,8 @@ class Requests {
   /// Answers 403 to a request that somebody else's page sent. True when it did.
   bool refuse_forged(Connection& connection, const http::Request& request);
   void refuse_origin(Connection& connection);
+  /// Nobody waits for the verdict any more.
+  void give_up_password(const Connection& connection);
   void refuse_login(Connection& connection, std::uint64_t wait_ns);
 
   /// Hands a command to the hub; the connection waits for the reply. False when there is no room.

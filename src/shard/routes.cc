@@ -62,7 +62,7 @@ void Requests::answer_error(Connection& connection, std::uint16_t status, std::s
   const bool keep = keep_alive(connection.parser.request());
   (status >= 500 ? context_.counters.responses_5xx : context_.counters.responses_4xx).add();
   if (status == 401) add_line("WWW-Authenticate", "Bearer");  // RFC 9110 section 11.6.1
-  if (status == 401 || status == 403 || status == 429 || status == 503) add_request_id(connection);
+  add_request_id(connection);
   const bool head_only = connection.parser.request().method == http::Method::head;
   http::write_error(connection.output, status, reason, head(keep), retry_after_seconds, head_only);
   answer(connection, keep ? AfterOutput::next_request : AfterOutput::close);
@@ -93,6 +93,7 @@ void Requests::refuse(Connection& connection, const Refused& refused) {
   const auto jitter_ms = static_cast<std::uint32_t>(turn * spread_ms >> 32);
   const sse::Wire wire = request.minor_version == 0 ? sse::Wire::plain : sse::Wire::chunked;
   const std::string data = reason_data(refused.reason);
+  add_request_id(connection);
   http::write_stream_head(connection.output, request.minor_version, head(false));
   append_event(connection.output, wire, std::nullopt,
                {.event = context_.options.stream.names.refused,
@@ -148,7 +149,7 @@ void Requests::handle(Connection& connection) {
     context_.counters.limited_connect_address.add();
     refuse(connection, {.reason = "too many new connections from your address", .status = 429});
   } else if (wants_stream(request)) {
-    handle_events(connection, request);
+    handle_events(connection, request, true);
   } else if (request.path == "/publish" && post) {
     handle_publish(connection, request);
   } else if (request.path == "/login" && post) {
@@ -241,14 +242,14 @@ void Requests::retry_waiting_for_log() {
     if (waits && connection->at.waits_for_position > reached) return;
     waiting_for_log_.pop_front();
     if (!waits) continue;
+    connection->at.waits_for_position = 0;
     prepare(*connection);
-    handle_events(*connection, connection->parser.request());
+    handle_events(*connection, connection->parser.request(), false);
   }
 }
 
-void Requests::handle_events(Connection& connection, const http::Request& request) {
-  const bool first_try = connection.at.waits_for_position == 0;
-  if (visitor_.from == Visitor::From::foreign && request.authorization.empty()) {
+void Requests::handle_events(Connection& connection, const http::Request& request, bool first_try) {
+  if (visitor_.from == Visitor::From::foreign && !Gate::has_bearer(request)) {
     refuse_origin(connection);
     return;
   }

@@ -49,6 +49,7 @@ struct Shard::Parts {
   void handle(const uring::Completion& completion);
   void on_receive(const uring::Completion& completion);
   bool append_waits = false;  ///< the last `append_news` left something behind for want of room
+  sse::Ordinal served_at_append = 0;
   bool append_news();
   [[nodiscard]] bool may_append(std::size_t frame_bytes) const;
   /// False when it must wait for streams that are late.
@@ -103,6 +104,7 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   context.port.bell.woke_up();
   context.counters.turns.add();
 
+  parts.pump.release_paced();
   bool more = parts.handle_completions();
   parts.requests.begin_next_requests();
   parts.requests.take_replies();
@@ -116,7 +118,7 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
     if (at != 0) next = next == 0 ? at : std::min(next, at);
   };
   parts.pump.slice();
-  sooner(parts.pump.release_paced());
+  sooner(parts.pump.next_paced_ns());
   sooner(parts.requests.expire_deadlines());
   sooner(parts.lifecycle.expire_lingering());
   sooner(parts.drain(drain_requested_.load(std::memory_order_acquire)));
@@ -134,8 +136,11 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   if (more || parts.pump.pending()) return std::chrono::nanoseconds(0);
   // Ring the bell first, look again after: see Doorbell.
   context.port.bell.about_to_sleep();
-  // An inbox that waits for paced streams has to wait: the first of them is among `next`.
-  const bool news = parts.inbox_waits() && !(parts.append_waits && context.paced.size() > 0);
+  // An inbox that waits for paced streams has to wait, and the first of them is among `next`;
+  // unless the slice brought others further than they were.
+  const bool held = parts.append_waits && context.paced.size() > 0 &&
+                    parts.pump.served() == parts.served_at_append;
+  const bool news = parts.inbox_waits() && !held;
   if (news || !context.port.replies.empty()) return std::chrono::nanoseconds(0);
   // What other threads leave for us comes with a wake by the ring, which is never lost.
   if (next == 0) return std::nullopt;
@@ -233,6 +238,7 @@ bool Shard::Parts::append_news() {
   const std::uint32_t reader = context.options.index;
   bool any = false;
   append_waits = false;
+  served_at_append = pump.served();
   for (int i = 0; i < kAppendsPerTurn; ++i) {
     const auto bytes = inbox.peek(reader);
     if (bytes.empty()) break;
@@ -294,7 +300,6 @@ void Shard::Parts::sign_out(std::span<const std::byte> topic, std::span<const st
   hub::SignOut what{};
   RC_ASSERT(record.size() == sizeof what);
   std::memcpy(&what, record.data(), sizeof what);
-  context.signed_out.add(what.session, what.expires_ms, context.now.unix_ms);
   streams.sign_out({reinterpret_cast<const char*>(topic.data()), topic.size()}, what.session);
 }
 

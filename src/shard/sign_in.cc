@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "ringcast/auth/token.h"
+#include "ringcast/base/assert.h"
 
 #include "credentials.h"
 #include "requests.h"
@@ -96,6 +97,11 @@ void Requests::handle_login(Connection& connection, const http::Request& request
   set_deadline(connection, Deadline::password);
 }
 
+void Requests::give_up_password(const Connection& connection) {
+  waiting_for_password_.erase(connection.at.request_id);
+  context_.services.passwords->cancel(context_.options.index, connection.at.request_id);
+}
+
 void Requests::take_verdicts() {
   auth::PasswordDesk* const desk = context_.services.passwords;
   if (desk == nullptr || !desk->has_verdicts(context_.options.index)) return;
@@ -108,11 +114,7 @@ void Requests::handle_verdict(const auth::PasswordVerdict& verdict) {
   if (waiting == waiting_for_password_.end()) return;
   Connection* const found = find(waiting->second);
   waiting_for_password_.erase(waiting);
-  // Gone meanwhile, or told already that it takes too long.
-  if (found == nullptr || found->at.request_id != verdict.request ||
-      found->at.deadline != Deadline::password) {
-    return;
-  }
+  RC_ASSERT(found != nullptr && found->at.deadline == Deadline::password);
   Connection& connection = *found;
   const http::Request& request = connection.parser.request();
   prepare(connection);
@@ -157,8 +159,8 @@ void Requests::handle_logout(Connection& connection, const http::Request& reques
   }
   if (refuse_forged(connection, request)) return;
   const std::string_view fault = gate_.identify(request, identity_);
-  gate_.audit(auth::AuditAction::logout, connection, visitor_, identity_.claims.user, fault);
   if (!fault.empty()) {
+    gate_.audit(auth::AuditAction::token_refused, connection, visitor_, {}, fault);
     // Nobody to sign out; the cookie, whatever it was, is of no use any more.
     const bool keep = keep_alive(request);
     add_request_id(connection);
@@ -167,9 +169,7 @@ void Requests::handle_logout(Connection& connection, const http::Request& reques
     answer(connection, keep ? AfterOutput::next_request : AfterOutput::close);
     return;
   }
-  // Every shard has to know; 204 when no stream of this token can be opened any more.
-  const hub::SignOut what{.session = identity_.claims.session,
-                          .expires_ms = identity_.claims.expires_ms};
+  const hub::SignOut what{.session = identity_.claims.session};
   std::string data(sizeof what, '\0');
   std::memcpy(data.data(), &what, sizeof what);
   std::string topic(auth::kUserTopicPrefix);
@@ -177,7 +177,13 @@ void Requests::handle_logout(Connection& connection, const http::Request& reques
   if (!send_command(connection, {.kind = hub::RecordKind::sign_out},
                     {.topic = topic, .data = data})) {
     answer_error(connection, 503, "too many events are waiting to be sent", kOverloadRetrySeconds);
+    return;
   }
+  gate_.audit(auth::AuditAction::logout, connection, visitor_, identity_.claims.user, {});
+  // From now on nobody takes the token. Every shard ends its streams when it comes to the record,
+  // before it sends them anything that was published after the answer.
+  context_.services.signed_out.add(identity_.claims.session, identity_.claims.expires_ms,
+                                   context_.now.unix_ms);
 }
 
 void Requests::handle_session(Connection& connection, const http::Request& request) {

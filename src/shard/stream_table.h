@@ -45,6 +45,7 @@ enum class Fact : std::uint8_t {
   woke = 4,            ///< was told that it can write, and nothing was sent since
   end_after_tail = 8,  ///< its last words are in the tail; finish when they are out
   reset = 32,          ///< to be closed with a reset
+  ending = 64,         ///< is sent nothing new, only what it is inside of, and its last words
   stray_bytes = 16,    ///< the client said something after its request
 };
 

@@ -102,8 +102,10 @@ void Streams::open(uring::Slot slot, const Opening& opening) {
   join_topics(slot);
   pump_.join(slot);
   if (stream.owner != Owners::kNone &&
-      context_.signed_out.contains(context_.owners[stream.owner].session)) {
-    context_.owners.sign_out(stream.owner);  // the news came while the head was on its way
+      context_.services.signed_out.contains(context_.owners[stream.owner].session)) {
+    // The news came while the head was on its way: ended with the next second.
+    stream.set(Fact::ending);
+    context_.owners.sign_out(stream.owner);
   }
 }
 
@@ -169,7 +171,8 @@ void Streams::on_overtaken(uring::Slot slot) {
 }
 
 void Streams::end(uring::Slot slot, Reason reason) {
-  const Stream& stream = context_.table[slot];
+  Stream& stream = context_.table[slot];
+  stream.set(Fact::ending);
   if (stream.list == ListId::paced)
     context_.leave_list(slot);  // its place there is by its last send
   std::string_view word;
@@ -239,7 +242,7 @@ void Streams::sweep_heartbeats(std::uint32_t slots) {
     const Stream& stream = context_.table.at(index);
     if (stream.phase != Phase::stream || context_.now_ms() - stream.last_sent_ms < due_ms) continue;
     if (stream.is(Fact::blocked) || stream.extra != kNoExtra || has_news(stream)) continue;
-    if (stream.list == ListId::paced) continue;
+    if (stream.list == ListId::paced || stream.is(Fact::ending)) continue;
     if (sender_.full() || sender_.holds(stream)) {
       sender_.flush();
       if (stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
@@ -315,8 +318,11 @@ void Streams::sign_out(std::string_view topic, std::uint64_t session) {
     if (!context_.table.current(member)) continue;
     const Stream& stream = context_.table[member.slot];
     if (stream.phase != Phase::stream || stream.owner == Owners::kNone) continue;
-    if (context_.owners[stream.owner].session == session) context_.owners.sign_out(stream.owner);
+    if (context_.owners[stream.owner].session != session) continue;
+    context_.owners.sign_out(stream.owner);
+    end_owned(stream.owner);
   }
+  sender_.flush();  // the log is about to change
 }
 
 std::uint64_t Streams::tick_owners() {
@@ -332,9 +338,10 @@ void Streams::end_owned(Owners::Handle handle) {
   if (owner.ends_s == Owners::kNever) return;  // a flush has ended the stream just now
   const auto now_s = static_cast<std::uint32_t>(context_.now.mono_ns / kNsPerSecond);
   const uring::Slot slot = owner.slot;
-  const Stream& stream = context_.table[slot];
+  Stream& stream = context_.table[slot];
   const bool hopeless = owner.put_off >= kPutOffMax;
   if (stream.phase == Phase::stream && !stream.is(Fact::end_after_tail)) {
+    stream.set(Fact::ending);
     const Reason reason = owner.signed_out ? Reason::signed_out : Reason::expired;
     if (stream.is(Fact::blocked) || hopeless) {
       // It does not read, so it would not hear a `closing` either.
@@ -396,6 +403,7 @@ std::uint64_t Streams::tick_drain() {
     if (stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
     // Everything that was acknowledged goes out first; a later look ends it.
     if (stream.extra != kNoExtra || has_news(stream) || sender_.holds(stream)) continue;
+    if (stream.is(Fact::ending)) continue;
     make_room_in_batch();
     if (stream.phase == Phase::stream && !stream.is(Fact::blocked)) end(slot, Reason::drain);
   }

@@ -81,9 +81,10 @@ Server::Server(World& world, Network& network, const Setup& setup)
     options.index = static_cast<std::uint32_t>(i);
     options.shards = static_cast<std::uint32_t>(setup.shards);
     options.floor = store_->floor();
-    auto made =
-        shard::Shard::create(options, {.policy = policy, .addresses = addresses_, .users = users_},
-                             *exchange_, *rings_[i + 1], {listeners_[i]}, *counters_[i]);
+    auto made = shard::Shard::create(
+        options,
+        {.policy = policy, .addresses = addresses_, .users = users_, .signed_out = signed_out_},
+        *exchange_, *rings_[i + 1], {listeners_[i]}, *counters_[i]);
     RC_ASSERT(made.ok());
     shards_.push_back(std::move(made).value());
     ring(i).kept = [this, i] { return kept(i); };

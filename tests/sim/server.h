@@ -69,6 +69,7 @@ class Server {
   std::vector<std::unique_ptr<shard::Counters>> counters_;
   shard::RateTable addresses_{64, 0};
   shard::RateTable users_{64, 0};
+  shard::SignedOut signed_out_{64};
   std::vector<std::unique_ptr<uring::Ring>> rings_;  // the hub's first
   std::unique_ptr<hub::Hub> hub_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;

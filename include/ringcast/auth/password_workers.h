@@ -31,6 +31,8 @@ class PasswordDesk {
   /// False when too many wait: the client is told to come again. Any thread; does not block for
   /// long.
   [[nodiscard]] virtual bool submit(PasswordCheck&& check) = 0;
+  /// Nobody waits for it any more: it is not hashed if it was not begun. Any thread.
+  virtual void cancel(std::uint32_t shard, std::uint64_t request) = 0;
   /// Whether `take` would find something. Any thread, one relaxed load.
   [[nodiscard]] virtual bool has_verdicts(std::uint32_t shard) const = 0;
   /// Replaces `out` with what is ready for the shard. Does not wait: finds nothing while another
@@ -55,6 +57,7 @@ class PasswordWorkers final : public PasswordDesk {
   ~PasswordWorkers() override;
 
   [[nodiscard]] bool submit(PasswordCheck&& check) override;
+  void cancel(std::uint32_t shard, std::uint64_t request) override;
   [[nodiscard]] bool has_verdicts(std::uint32_t shard) const override;
   void take(std::uint32_t shard, std::vector<PasswordVerdict>& out) override;
 

@@ -38,6 +38,9 @@ class CorsPolicy {
 
   [[nodiscard]] bool allows(const Origin& origin) const;
 
+  /// Whether pages of allowed origins may send cookies. Never with `*`.
+  [[nodiscard]] bool allows_credentials() const { return credentials_ && !any_; }
+
   /// Appends the header lines for any answer, each with its CRLF: `Vary: Origin` always, and for an
   /// allowed origin `Access-Control-Allow-Origin`, `-Allow-Credentials` if so configured, and
   /// `-Expose-Headers: Event-Id`. `origin` is null for a request without one, or with a broken one.

@@ -20,10 +20,9 @@ enum class RecordKind : std::uint8_t {
   sign_out,  ///< the streams of a token are to be ended, on every shard; has neither ID nor frame
 };
 
-/// Which streams a sign-out ends, and until when the token must be known as ended.
+/// Which streams a sign-out ends.
 struct SignOut {
   std::uint64_t session;  ///< auth::Claims::session
-  std::uint64_t expires_ms;
 };
 
 /// Shard to hub. A record of this header, then event, topic and data bytes. Of a sign-out the topic
@@ -84,7 +83,7 @@ class Exchange {
     Port(std::unique_ptr<RecordRing> command_ring, std::size_t replies_max)
         : commands(std::move(command_ring)), replies(replies_max) {}
     std::unique_ptr<RecordRing> commands;  ///< shard writes, hub reads (reader 0)
-    SpscQueue<Reply> replies;       ///< hub writes, shard reads
+    SpscQueue<Reply> replies;              ///< hub writes, shard reads
     Doorbell bell;                         ///< of the sleeping shard
     std::atomic<uring::Ring*> ring{
         nullptr};  ///< of the shard, to wake it; set before it first sleeps

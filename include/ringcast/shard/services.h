@@ -7,14 +7,16 @@
 #include "ringcast/auth/password_workers.h"
 #include "ringcast/shard/policy.h"
 #include "ringcast/shard/rate_table.h"
+#include "ringcast/shard/signed_out.h"
 
 namespace ringcast::shard {
 
 /// What shards share beside the exchange. All of it outlives them.
 struct Services {
-  std::shared_ptr<const Policy> policy;     ///< at start; see Shard::update
-  RateTable& addresses;                     ///< client addresses
-  RateTable& users;                         ///< user names
+  std::shared_ptr<const Policy> policy;  ///< at start; see Shard::update
+  RateTable& addresses;                  ///< client addresses
+  RateTable& users;                      ///< user names
+  SignedOut& signed_out;
   auth::PasswordDesk* passwords = nullptr;  ///< null: there is no sign-in by password
   auth::AuditSink* audit = nullptr;         ///< null: audit lines are not written
   std::uint64_t request_id_base = 0;        ///< random, so that IDs of two processes differ

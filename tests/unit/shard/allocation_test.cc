@@ -113,14 +113,16 @@ class Allocation : public testing::TestWithParam<uring::Descriptors> {
     access->required = false;
     auto policy = std::make_shared<shard::Policy>();
     policy->access = std::move(access);
-    auto shard =
-        shard::Shard::create({.slots = kSlots,
-                              .streams_max = 900,
-                              .floor = store_->floor(),
-                              .history = {.events = 256, .bytes = 1 << 18},
-                              .limits = {.event_bytes = 4096}},
-                             {.policy = std::move(policy), .addresses = table_, .users = table_},
-                             *exchange_, *ring_, {listener_}, counters_);
+    auto shard = shard::Shard::create({.slots = kSlots,
+                                       .streams_max = 900,
+                                       .floor = store_->floor(),
+                                       .history = {.events = 256, .bytes = 1 << 18},
+                                       .limits = {.event_bytes = 4096}},
+                                      {.policy = std::move(policy),
+                                       .addresses = table_,
+                                       .users = table_,
+                                       .signed_out = signed_out_},
+                                      *exchange_, *ring_, {listener_}, counters_);
     ASSERT_TRUE(shard) << shard.error().message;
     shard_ = std::move(shard).value();
   }
@@ -192,6 +194,7 @@ class Allocation : public testing::TestWithParam<uring::Descriptors> {
   hub::Counters hub_counters_;
   shard::Counters counters_;
   shard::RateTable table_{16, 0};
+  shard::SignedOut signed_out_{16};
   std::unique_ptr<hub::Exchange> exchange_;
   std::unique_ptr<hub::EmbeddedStore> store_;
   std::unique_ptr<uring::Ring> hub_ring_;
