@@ -408,7 +408,7 @@ describeInEachMode('signing out', (descriptors) => {
         assert.equal(out.status, 204);
         assert.match(out.headers['set-cookie'], /^token=; Path=\/; Max-Age=0;/);
         const audit = await auditOf(server, out);
-        assert.deepEqual([audit.action, audit.user], ['logout', '']);
+        assert.deepEqual([audit.action, audit.user], ['token-refused', '']);
       }
     }, { descriptors }));
 });
@@ -479,8 +479,9 @@ describe('pages of other sites', () => {
         assert.equal((await client.publish({ data: 'x' }, { ...bearer(token), ...headers })).status, 204);
         // A header that is no token does not open the way for the cookie.
         for (const other of ['Basic YWxpY2U6eA==', 'Bearer', 'x']) {
-          const answer = await client.publish({ data: 'x' }, { Authorization: other, ...cookie(token), ...headers });
-          assert.equal(answer.status, 401);
+          const both = { Authorization: other, ...cookie(token), ...headers };
+          assertRefused(await client.publish({ data: 'x' }, both), 403, 'this origin may not do that');
+          assertRefused(await client.logout(both), 403, 'this origin may not do that');
         }
       }
       assert.equal((await client.logout({ ...bearer(token), Origin: stranger })).status, 204);
@@ -492,6 +493,13 @@ describe('pages of other sites', () => {
       const token = assertSignedIn(await client.login('alice', passwords.alice, page));
       assert.equal((await client.publish({ data: 'x' }, { ...cookie(token), ...page })).status, 204);
       assert.equal((await client.publish({ data: 'x' }, { ...cookie(token), Origin: 'https://app.example.com.evil.example' })).status, 403);
+      // Allowed to read what is public, but not to use the cookie.
+      await server.reload({ cors: { allow_credentials: false } });
+      assertRefused(await client.publish({ data: 'x' }, { ...cookie(token), ...page }), 403, 'this origin may not do that');
+      assertRefused(await client.logout({ ...cookie(token), ...page }), 403, 'this origin may not do that');
+      assertRefused(await client.login('alice', passwords.alice, page), 403, 'this origin may not do that');
+      assert.equal((await client.publish({ data: 'x' }, { ...bearer(token), ...page })).status, 204);
+      await server.reload({ cors: { allow_credentials: true } });
       assert.equal((await client.logout({ ...cookie(token), ...page })).status, 204);
     }));
 

@@ -285,8 +285,11 @@ describe('attacks on tokens', () => {
     await assertRefused(server, client, { Cookie: `token=${forged}; token=${token}` }, 'signature', 'the first of two', forged);
     await assertRefused(server, client, { Cookie: `Token=${token}; xtoken=${token}; token2=${token}` }, 'no-token', 'other names', token);
     await assertRefused(server, client, {}, 'no-token', 'nothing', '');
+    // Credentials of another scheme are for a proxy in front: neither a token nor in the cookie's way.
     for (const value of ['Bearer', 'Bearer ', 'Basic YWxpY2U6eA==', token, `Token ${token}`, `Bearer${token}`, `Bearer:${token}`]) {
-      await assertRefused(server, client, { Authorization: value, ...cookie(token) }, 'no-token', `Authorization ${value.slice(0, 8)} beside a good cookie`, token);
+      await assertRefused(server, client, { Authorization: value }, 'no-token', `Authorization ${value.slice(0, 8)}`, token);
+      await assertRefused(server, client, { Authorization: value, ...cookie(forged) }, 'signature', `${value.slice(0, 8)} and a forged cookie`, forged);
+      assert.equal((await client.ask('/session', { headers: { Authorization: value, ...cookie(token) } })).status, 200);
     }
     await assertRefused(server, client, { ...bearer(forged), ...cookie(token) }, 'signature', 'a bad header beside a good cookie', forged);
   });
