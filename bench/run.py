@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Shows by measuring what Ringcast claims. README.md here tells what each figure means.
 
-  all         every scenario at full size (about a quarter of an hour), on a machine that does nothing else
-  short       every scenario, smaller and with fewer runs (under five minutes)
+  all         every scenario at full size (about twenty minutes), on a machine that does nothing else
+  short       every scenario, smaller and with fewer runs (about six minutes)
   smoke       every scenario, tiny: only that the counts are right
-  idle, fanout, cost, throughput, slow
+  idle, fanout, cost, throughput, slow, storm, logins
               one scenario at full size
 
 Writes bench/results/<name>.md and .json. Exit code 0 when every count is exact; figures that a busy machine

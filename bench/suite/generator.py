@@ -12,7 +12,10 @@ out_of_order dropped gaps deliveries_per_second latency_p50 latency_p99 opens_pe
 server_cpu_ns_per_delivery server_hold_cpu_ns hold_seconds server_pss_bytes_per_stream
 server_pss_bytes_open server_pss_bytes_end slab_bytes_per_stream tcp_buffer_bytes_per_stream
 tcp_buffer_bytes_open tcp_buffer_bytes_end stalled stalled_expected stalled_deliveries stalled_skipped
-stalled_missing stalled_dropped stalled_seconds ended_slow gaps_sent""".split()
+stalled_missing stalled_dropped stalled_seconds ended_slow gaps_sent storm_closed storm_returned
+storm_opens_failed storm_seconds storm_streams_per_second server_storm_cpu_ns_per_stream streams_opened
+streams_resumed streams_refused latency_max server_cpu_ms_publishing logins logins_answered_200 logins_accepted
+logins_first_seconds logins_last_seconds events_among_logins""".split()
 
 
 def run(options, server, **arguments):
@@ -61,11 +64,12 @@ def in_turn(options, runs, variants, run_one, show):
 
     The order turns around in every second round, so that none always comes first.
     """
+    width = max(map(len, variants)) + 2
     reports = {name: [] for name in variants}
     for number in range(runs):
         for name in variants if number % 2 == 0 else reversed(variants):
             report = run_one(name)
             reports[name].append(report)
             if options.progress:
-                print(f"  run {number + 1} of {runs}  {name:<12}{show(report)}", flush=True)
+                print(f"  run {number + 1} of {runs}  {name:<{width}}{show(report)}", flush=True)
     return reports

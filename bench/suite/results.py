@@ -59,8 +59,11 @@ class Outcome:
     def check(self, what, got, expected):
         self.checks.append({"what": what, "got": got, "expected": expected, "ok": got == expected})
 
-    def target(self, what, got, at_most):
-        self.targets.append({"what": what, "got": got, "at_most": at_most, "ok": got <= at_most})
+    def target(self, what, got, at_most=None, at_least=None):
+        """Give one of the bounds."""
+        bound = {"at_least": at_least} if at_most is None else {"at_most": at_most}
+        ok = got >= at_least if at_most is None else got <= at_most
+        self.targets.append({"what": what, "got": got, **bound, "ok": ok})
 
     def good(self):
         return all(each["ok"] for each in self.checks)
@@ -75,7 +78,8 @@ class Outcome:
             lines.append(f"- {each['what']}: {written(each['got'])} ({said})")
         for each in self.targets:
             said = "met" if each["ok"] else "MISSED"
-            lines.append(f"- target: {each['what']} {written(each['got'])}, at most {written(each['at_most'])} ({said})")
+            bound = f"at most {written(each['at_most'])}" if "at_most" in each else f"at least {written(each['at_least'])}"
+            lines.append(f"- target: {each['what']} {written(each['got'])}, {bound} ({said})")
         lines += [f"- {note}" for note in self.notes]
         return "\n\n".join(parts + ["\n".join(lines)])
 

@@ -3,8 +3,10 @@
 import dataclasses
 
 from suite import generator, servers
+from suite.logins import logins
 from suite.results import Outcome, Table
 from suite.slow import slow
+from suite.storm import storm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +28,13 @@ class Size:
     slow_stalled: int
     slow_rate: float
     slow_runs: int
+    storm_streams: int
+    storm_runs: int
+    logins_streams: int
+    logins_at_once: int
+    logins_events: int
+    logins_rate: float
+    logins_runs: int
 
 
 FULL = Size(
@@ -33,16 +42,21 @@ FULL = Size(
     fanout_streams=100_000, fanout_ordinary=0, fanout_events=50,
     cost_streams=60_000, cost_events=12, cost_rate=1, cost_runs=5,
     throughput_events=12, throughput_runs=5,
-    slow_readers=20_000, slow_stalled=1_000, slow_rate=5, slow_runs=3)
+    slow_readers=20_000, slow_stalled=1_000, slow_rate=5, slow_runs=3,
+    storm_streams=20_000, storm_runs=5,
+    logins_streams=10_000, logins_at_once=50, logins_events=40, logins_rate=5, logins_runs=5)
 SHORT = dataclasses.replace(
     FULL, idle_ordinary=5_000, idle_seconds=5, fanout_ordinary=5_000, fanout_events=20, cost_runs=2,
-    throughput_runs=1, slow_readers=10_000, slow_stalled=500, slow_rate=10, slow_runs=1)
+    throughput_runs=1, slow_readers=10_000, slow_stalled=500, slow_rate=10, slow_runs=1, storm_runs=2,
+    logins_runs=2)
 SMOKE = Size(
     idle_streams=300, idle_ordinary=200, idle_seconds=1,
     fanout_streams=300, fanout_ordinary=200, fanout_events=10,
     cost_streams=300, cost_events=10, cost_rate=20, cost_runs=1,
     throughput_events=10, throughput_runs=1,
-    slow_readers=200, slow_stalled=20, slow_rate=60, slow_runs=1)
+    slow_readers=200, slow_stalled=20, slow_rate=60, slow_runs=1,
+    storm_streams=200, storm_runs=1,
+    logins_streams=200, logins_at_once=5, logins_events=20, logins_rate=20, logins_runs=1)
 PROFILES = {"all": FULL, "short": SHORT, "smoke": SMOKE}
 
 DIRECT, ORDINARY = "direct", "ordinary"
@@ -166,4 +180,5 @@ def throughput(options, size):
                             size.cost_streams, events=size.throughput_events)
 
 
-SCENARIOS = {"idle": idle, "fanout": fanout, "cost": cost, "throughput": throughput, "slow": slow}
+SCENARIOS = {"idle": idle, "fanout": fanout, "cost": cost, "throughput": throughput, "slow": slow, "storm": storm,
+             "logins": logins}

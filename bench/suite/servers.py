@@ -45,6 +45,8 @@ def toml(sections):
     def value(v):
         if isinstance(v, bool):
             return str(v).lower()
+        if isinstance(v, list):
+            return "[" + ", ".join(map(value, v)) + "]"
         return f'"{v}"' if isinstance(v, str) else str(v)
     lines = []
     for name, keys in sections.items():
@@ -54,12 +56,14 @@ def toml(sections):
 
 
 class Server:
-    """A server that runs. `pid` is its process, `base` the URL without a path."""
+    """A server that runs. `pid` is its process, `base` the URL without a path, `folder` where its files are."""
 
-    def __init__(self, pid, base, admin_base):
+    def __init__(self, pid, port, admin_port, folder):
         self.pid = pid
-        self.base = base
-        self.admin_base = admin_base
+        self.port = port
+        self.base = f"http://127.0.0.1:{port}"
+        self.admin_base = f"http://127.0.0.1:{admin_port}"
+        self.folder = folder
 
     def metric(self, name):
         """The sum of a metric over all shards."""
@@ -78,18 +82,16 @@ def floor_command(options, port, _admin_port, _folder, _sections):
 def ringcast_command(options, port, admin_port, folder, sections):
     """`sections` of the configuration, over what every benchmark has."""
     everywhere = {
-        "server": {"admin_listen": f"127.0.0.1:{admin_port}", "drain_seconds": 0, "state_directory": str(folder)},
+        "server": {"listen": [f"0.0.0.0:{port}"], "admin_listen": f"127.0.0.1:{admin_port}", "drain_seconds": 0,
+                   "state_directory": str(folder)},
+        "auth": {"required": False},
         "stream": {"heartbeat_seconds": 0},
         "log": {"level": "warning"},
     }
     for name, keys in sections.items():
         everywhere.setdefault(name, {}).update(keys)
-    text = toml(everywhere).replace("[server]\n", f'[server]\nlisten = ["0.0.0.0:{port}"]\n')
     config = folder / "ringcast.toml"
-    config.write_text(text + toml({"auth": {"required": False}}))
-    check = [options.build / "ringcast", "check", "--config", config]
-    if subprocess.run(check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode != 0:
-        config.write_text(text)  # a build without authentication; `serve` reports what else is wrong
+    config.write_text(toml(everywhere))
     return [options.build / "ringcast", "serve", "--config", config]
 
 
@@ -108,10 +110,13 @@ def wait_until_listening(process, port, log):
 
 
 @contextlib.contextmanager
-def running(name, options, sections):
-    """Runs the server in an empty folder, on its CPUs, and ends it."""
+def running(name, options, sections, files=None):
+    """Runs the server in a folder with these files (text by name) alone, on its CPUs, and ends it."""
     with tempfile.TemporaryDirectory(prefix="ringcast-bench-") as folder_name:
         folder = pathlib.Path(folder_name)
+        for file_name, text in (files or {}).items():
+            (folder / file_name).write_text(text)
+            (folder / file_name).chmod(0o600)
         port, admin_port = free_ports(2)
         log = folder / "log"
         with log.open("w") as out:
@@ -120,7 +125,7 @@ def running(name, options, sections):
             process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
         try:
             wait_until_listening(process, port, log)
-            yield Server(process.pid, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}")
+            yield Server(process.pid, port, admin_port, folder)
         finally:
             process.terminate()
             try:

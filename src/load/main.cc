@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "load/payload.h"
+#include "load/request_fields.h"
 #include "load/run.h"
 
 namespace {
@@ -36,6 +38,26 @@ int usage_error(const std::string& reason) {
   return kExitUsage;
 }
 
+/// Checks the headers and reads the tokens. Why not, if it cannot be.
+std::optional<std::string> read_request_fields(Plan& plan, const std::string& tokens_file) {
+  if (plan.headers.size() > ringcast::load::kHeadersMax) {
+    return "--header: at most " + std::to_string(ringcast::load::kHeadersMax);
+  }
+  for (const std::string& header : plan.headers) {
+    if (auto checked = ringcast::load::check_header(header); !checked) {
+      return "--header: " + checked.error().message;
+    }
+  }
+  if (auto checked = ringcast::load::check_token_prefix(plan.token_prefix); !checked) {
+    return "--token-prefix: " + checked.error().message;
+  }
+  if (tokens_file.empty()) return std::nullopt;
+  auto tokens = ringcast::load::read_tokens(tokens_file);
+  if (!tokens) return "--tokens-file " + tokens.error().message;
+  plan.tokens = std::move(tokens.value());
+  return std::nullopt;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -44,6 +66,9 @@ int main(int argc, char** argv) {
   std::string url;
   std::string publish_url;
   std::string json_file;
+  std::string tokens_file;
+  std::uint64_t storm_at = 0;
+  plan.token_prefix = "Authorization: Bearer ";
   plan.streams = 1;
   plan.frame_bytes = 120;
   plan.streams_per_ring = default_streams_per_ring();
@@ -99,7 +124,16 @@ int main(int argc, char** argv) {
   app.add_flag("--reconnect", plan.reconnect,
                "Open a stream that was ended again, with its Last-Event-ID");
   app.add_option("--last-event-id", plan.last_event_id, "Every stream begins with it");
-  app.add_option("--header", plan.headers, "`Name: value`, for every request; may be repeated");
+  auto* storm = app.add_option(
+      "--storm", storm_at,
+      "When so many of the events have arrived everywhere, close all streams at once and open each "
+      "again with its Last-Event-ID; the other events follow when all are back");
+  app.add_option("--header", plan.headers,
+                 "`Name: value`, for every request, those that publish too; may be repeated");
+  app.add_option("--tokens-file", tokens_file,
+                 "One token a line: streams, and connections that publish, go round them");
+  app.add_option("--token-prefix", plan.token_prefix, "What stands before a token, name included")
+      ->capture_default_str();
   app.add_option("--source", plan.sources,
                  "Address to connect from; may be repeated. Towards 127.0.0.0/8 found by itself");
   app.add_option("--gather", plan.gather_us,
@@ -136,6 +170,13 @@ int main(int argc, char** argv) {
   if (plan.resume_stalled && (plan.stalled == 0 || plan.publications == 0)) {
     return usage_error("--stalled-resume needs --stalled and --events");
   }
+  if (storm->count() > 0) {
+    if (storm_at > plan.publications) return usage_error("--storm: more than --events");
+    if (plan.stalled > 0)
+      return usage_error("--storm: streams that are --stalled cannot come back");
+    plan.storm_at = storm_at;
+  }
+  if (const auto refused = read_request_fields(plan, tokens_file)) return usage_error(*refused);
   plan.threads = std::min(plan.threads, plan.streams);
   std::random_device random;
   plan.run = static_cast<std::uint16_t>(random());

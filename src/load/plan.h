@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct Plan {
   Url events;
   Url publish;
   std::vector<std::string> headers;  ///< `Name: value`, added to each request
+  std::vector<std::string> tokens;   ///< streams and lanes go round them; empty = none
+  std::string token_prefix;          ///< stands before the token: `Name: ` and what else belongs
   std::string last_event_id;         ///< every stream begins with it; empty = none
   std::vector<std::string> sources;  ///< addresses to connect from; empty = what the system picks
   std::uint32_t streams = 0;
@@ -31,7 +34,20 @@ struct Plan {
   std::uint16_t run = 0;          ///< Stamp::run
   std::uint32_t gather_us = 0;    ///< a reader rests this long after it has read something
   bool reconnect = false;
+  /// After so many events all streams are closed at once and opened again; the others wait until
+  /// all are back.
+  std::optional<std::uint64_t> storm_at;
 
+  /// Whether streams remember where they are, to go on from there.
+  [[nodiscard]] bool keeps_ids() const { return reconnect || storm_at.has_value(); }
+  /// The header with the token of this stream or lane, its line end included; empty without tokens.
+  [[nodiscard]] std::string token_header(std::uint32_t index) const {
+    return tokens.empty() ? std::string{} : token_prefix + tokens[index % tokens.size()] + "\r\n";
+  }
+  /// Of the first `count` events of the run, those of this lane: they go round the lanes.
+  [[nodiscard]] std::uint64_t events_of_lane(std::size_t lane, std::uint64_t count) const {
+    return count / publishers + (lane < count % publishers ? 1 : 0);
+  }
   [[nodiscard]] std::uint32_t topic_count() const { return topics == 0 ? 1 : topics; }
   [[nodiscard]] std::uint32_t topic_of(std::uint32_t stream) const {
     return stream % topic_count();
@@ -62,6 +78,13 @@ class RunState {
   void resume() { resuming_.store(true, std::memory_order_release); }
   [[nodiscard]] bool resuming() const { return resuming_.load(std::memory_order_acquire); }
 
+  /// From now on every stream is to be closed, once, and opened again.
+  void begin_storm() { storming_.store(true, std::memory_order_release); }
+  [[nodiscard]] bool storming() const { return storming_.load(std::memory_order_acquire); }
+  /// All are back: publishing goes on.
+  void end_storm() { storm_over_.store(true, std::memory_order_release); }
+  [[nodiscard]] bool storm_over() const { return storm_over_.load(std::memory_order_acquire); }
+
   /// Ends the run because it cannot go on. The first reason is kept.
   void fail(std::string reason) {
     {
@@ -79,6 +102,8 @@ class RunState {
  private:
   std::atomic<bool> stopping_{false};
   std::atomic<bool> resuming_{false};
+  std::atomic<bool> storming_{false};
+  std::atomic<bool> storm_over_{false};
   std::atomic<bool> failed_{false};
   mutable std::mutex mutex_;
   std::string reason_;

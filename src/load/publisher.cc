@@ -98,8 +98,7 @@ void Publisher::run() {
   prctl(PR_SET_TIMERSLACK, 1UL);  // the default of 50 µs would make every event that late
   lanes_.resize(plan_.publishers);
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
-    lanes_[i].events =
-        plan_.publications / lanes_.size() + (i < plan_.publications % lanes_.size());
+    lanes_[i].events = plan_.events_of_lane(i, plan_.publications);
     if (!connect_lane(lanes_[i])) return;
   }
   started_ns_.set(read_clock().mono_ns);
@@ -107,6 +106,7 @@ void Publisher::run() {
 
   while (acknowledged_.get() < plan_.publications && !state_.stopping() && !state_.failed()) {
     const std::uint64_t now_ns = read_clock().mono_ns;
+    if (!released_ && state_.storm_over()) release(now_ns);
     for (std::size_t i = 0; i < lanes_.size(); ++i) send_due(i, now_ns);
     wait();
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
@@ -141,12 +141,27 @@ bool Publisher::connect_lane(Lane& lane) {
 std::uint64_t Publisher::intended_ns(std::size_t lane) const {
   if (plan_.rate <= 0) return 0;
   const auto k = static_cast<double>(lanes_[lane].next * lanes_.size() + lane);
-  return started_ns_.get() + static_cast<std::uint64_t>(k / plan_.rate * 1e9);
+  return started_ns_.get() + paused_ns_.get() + static_cast<std::uint64_t>(k / plan_.rate * 1e9);
+}
+
+bool Publisher::is_held(std::size_t lane) const {
+  return !released_ && lanes_[lane].next >= plan_.events_of_lane(lane, *plan_.storm_at);
+}
+
+void Publisher::release(std::uint64_t now_ns) {
+  released_ = true;
+  std::uint64_t waiting_since_ns = std::max(last_answer_ns_, started_ns_.get());
+  if (plan_.rate > 0) {
+    const auto before = static_cast<double>(*plan_.storm_at);
+    waiting_since_ns = started_ns_.get() + static_cast<std::uint64_t>(before / plan_.rate * 1e9);
+  }
+  if (now_ns > waiting_since_ns) paused_ns_.set(now_ns - waiting_since_ns);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) lanes_[i].due_ns = intended_ns(i);
 }
 
 void Publisher::send_due(std::size_t index, std::uint64_t now_ns) {
   Lane& lane = lanes_[index];
-  if (lane.waiting || lane.next == lane.events || lane.due_ns > now_ns) return;
+  if (lane.waiting || lane.next == lane.events || lane.due_ns > now_ns || is_held(index)) return;
   const Stamp stamp{.run = plan_.run,
                     .lane = static_cast<std::uint16_t>(index),
                     .sequence = static_cast<std::uint32_t>(lane.next),
@@ -162,6 +177,7 @@ void Publisher::send_due(std::size_t index, std::uint64_t now_ns) {
       "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
       "\r\n";
   for (const std::string& header : plan_.headers) lane.request += header + "\r\n";
+  lane.request += plan_.token_header(static_cast<std::uint32_t>(index));
   lane.request += "\r\n" + body;
   lane.sent = 0;
   lane.due_ns = stamp.sent_ns;  // from here on: what the answer's latency counts from
@@ -211,6 +227,7 @@ void Publisher::answered(Lane& lane, const ResponseProgress& response) {
     lane.due_ns = now_ns + kDeferNs;
   } else if (response.status / 100 == 2) {
     latency_.record(now_ns > lane.due_ns ? now_ns - lane.due_ns : 0);
+    last_answer_ns_ = now_ns;
     ++lane.next;
     acknowledged_.add();
     lane.due_ns = intended_ns(index);
@@ -230,7 +247,9 @@ void Publisher::wait() {
     const Lane& lane = lanes_[i];
     const bool unsent = lane.waiting && lane.sent < lane.request.size();
     polls_[i] = {lane.descriptor, static_cast<short>(POLLIN | (unsent ? POLLOUT : 0)), 0};
-    if (!lane.waiting && lane.next < lane.events) until_ns = std::min(until_ns, lane.due_ns);
+    if (!lane.waiting && lane.next < lane.events && !is_held(i)) {
+      until_ns = std::min(until_ns, lane.due_ns);
+    }
   }
   const std::uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
   const timespec timeout{.tv_sec = 0, .tv_nsec = static_cast<long>(left_ns)};

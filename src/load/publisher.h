@@ -35,13 +35,17 @@ struct ResponseProgress {
 /// have left (open loop, no coordinated omission). Without a rate a lane sends when the last answer
 /// has come.
 ///
+/// With a storm in the plan, its later events wait until the storm is over; the rate goes on from
+/// there.
+///
 /// `503` and `429` mean "not now" and are sent again; any other refusal fails the run. So does a
 /// connection that ends before the answer: nobody knows then whether the event counts.
 ///
 /// Threads: `run` is the thread's body; counters from any thread; the rest once it is done.
 class Publisher {
  public:
-  Publisher(const Plan& plan, RunState& state) : plan_(plan), state_(state) {}
+  Publisher(const Plan& plan, RunState& state)
+      : plan_(plan), state_(state), released_(!plan.storm_at) {}
   ~Publisher();
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
@@ -53,6 +57,8 @@ class Publisher {
   [[nodiscard]] std::uint64_t deferred() const { return deferred_.get(); }
   [[nodiscard]] std::uint64_t started_ns() const { return started_ns_.get(); }
   [[nodiscard]] std::uint64_t finished_ns() const { return finished_ns_.get(); }
+  /// Of the time between them: that events waited for the end of a storm.
+  [[nodiscard]] std::uint64_t paused_ns() const { return paused_ns_.get(); }
   /// From due (or sent, without a rate) to answered.
   [[nodiscard]] const Histogram& latency() const { return latency_; }
   /// Acknowledged events of each lane.
@@ -72,6 +78,9 @@ class Publisher {
 
   [[nodiscard]] bool connect_lane(Lane& lane);
   [[nodiscard]] std::uint64_t intended_ns(std::size_t lane) const;
+  /// Whether the next event of the lane waits for the end of a storm.
+  [[nodiscard]] bool is_held(std::size_t lane) const;
+  void release(std::uint64_t now_ns);
   void send_due(std::size_t lane, std::uint64_t now_ns);
   void write_some(Lane& lane);
   void read_some(Lane& lane);
@@ -87,6 +96,9 @@ class Publisher {
   std::atomic<bool> done_{false};  ///< acquired by whoever then reads the lanes
   Counter started_ns_;
   Counter finished_ns_;
+  Counter paused_ns_;
+  bool released_;  ///< nothing waits for a storm, or no longer
+  std::uint64_t last_answer_ns_ = 0;
   Histogram latency_;
 };
 

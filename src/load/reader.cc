@@ -43,18 +43,20 @@ Reader::Reader(const Plan& plan, const SourceAddresses& sources, RunState& state
       gaps_(count, plan.publishers),
       parser_(partials_) {
   for (std::uint32_t topic = 0; topic < plan.topic_count(); ++topic) {
-    requests_.push_back(build_request(topic, plan.last_event_id));
+    requests_.push_back(build_request(topic, {}, plan.last_event_id));
   }
-  if (plan.reconnect) ids_.resize(count, plan.last_event_id);
+  if (plan.keeps_ids()) ids_.resize(count, plan.last_event_id);
 }
 
-std::string Reader::build_request(std::uint32_t topic, std::string_view last_event_id) const {
+std::string Reader::build_request(std::uint32_t topic, std::string_view token_header,
+                                  std::string_view last_event_id) const {
   const Url& url = plan_.events;
   std::string out = "GET ";
   out += plan_.topics == 0 ? url.target : url.target_with("topic", plan_.topic_name(topic));
   out += " HTTP/1.1\r\nHost: " + url.host +
          "\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n";
   for (const std::string& header : plan_.headers) out += header + "\r\n";
+  out += token_header;
   if (!last_event_id.empty()) {
     out += "Last-Event-ID: ";
     out += last_event_id;
@@ -97,6 +99,7 @@ void Reader::run() {
     now_ns_ = read_clock().mono_ns;
     open_some();
     if (state_.resuming() && !resuming_) resume_stalled();
+    if (state_.storming() && !storming_) begin_storm();
     turn.swap(unfinished);
     unfinished.clear();
     const int count = epoll_wait(poller, ready.data(), static_cast<int>(ready.size()),
@@ -165,9 +168,11 @@ void Reader::open_neighbours(std::uint32_t first, std::uint32_t count) {
 
 std::string_view Reader::request_for(std::uint32_t stream) {
   const std::uint32_t topic = plan_.topic_of(first_ + stream);
-  if (!streams_[stream].opened_before || ids_[stream].empty()) return requests_[topic];
+  const bool goes_on = streams_[stream].opened_before && !ids_[stream].empty();
+  if (!goes_on && plan_.tokens.empty()) return requests_[topic];
   std::string& request = own_requests_[stream];
-  request = build_request(topic, ids_[stream]);
+  request = build_request(topic, plan_.token_header(first_ + stream),
+                          goes_on ? ids_[stream] : plan_.last_event_id);
   return request;
 }
 
@@ -182,6 +187,20 @@ void Reader::resume_stalled() {
     ring_of(stream).receive(slot_of(stream), ClientRing::Receive::until_end);
   }
   parked_.clear();
+  for (const auto& ring : rings_) ring->submit();
+}
+
+void Reader::begin_storm() {
+  storming_ = true;
+  for (const Stream& stream : streams_) {
+    if (stream.phase != Phase::live) return state_.fail("a stream had ended before the storm");
+  }
+  counters_.storm_began_ns.set(now_ns_);
+  for (std::uint32_t stream = 0; stream < streams_.size(); ++stream) {
+    streams_[stream].in_storm = true;
+    streams_[stream].phase = Phase::ending;
+    ring_of(stream).shutdown(slot_of(stream));
+  }
   for (const auto& ring : rings_) ring->submit();
 }
 
@@ -230,18 +249,28 @@ void Reader::take_bytes(std::uint32_t stream, std::string_view bytes) {
       break;
   }
   if (self.was_live || self.parser.status != 200) return;
+  became_live(self);
+  own_requests_.erase(stream);
+}
+
+void Reader::became_live(Stream& self) {
   self.was_live = true;
   self.attempts = 0;
-  if (self.opened_before) counters_.reconnects.add();
+  if (self.in_storm) {
+    self.in_storm = false;
+    counters_.storm_last_return_ns.set(now_ns_);
+    counters_.storm_returned.add();
+  } else if (self.opened_before) {
+    counters_.reconnects.add();
+  }
   self.opened_before = true;
   --connecting_;
   counters_.open.add();
-  own_requests_.erase(stream);
 }
 
 void Reader::take_event(std::uint32_t stream, const Event& event) {
   const std::uint32_t global = first_ + stream;
-  if (event.has_id && plan_.reconnect && event.id.size() <= kIdBytesMax)
+  if (event.has_id && plan_.keeps_ids() && event.id.size() <= kIdBytesMax)
     ids_[stream].assign(event.id);
   if (event.type == kGapName) {
     counters_.gaps.add();
@@ -298,6 +327,12 @@ void Reader::connection_ended(std::uint32_t stream, std::int32_t error) {
   self.phase = Phase::waiting;
   self.was_live = false;
   own_requests_.erase(stream);
+  if (was_live && self.in_storm) {
+    counters_.open.sub();
+    counters_.storm_closed.add();
+    if (counters_.storm_closed.get() == streams_.size()) fresh_ = 0;
+    return;
+  }
   if (was_live) {
     counters_.open.sub();
     counters_.dropped.add();

@@ -41,12 +41,21 @@ struct ReaderCounters {
   Counter stalled_skipped;
   Counter stalled_unannounced;
   Counter stalled_dropped;  ///< that the server had ended
+
+  /// Of the storm: the moment before the first stream was closed, streams closed, those of them
+  /// that are open again (each counted once), and when the last of these was.
+  Counter storm_began_ns;
+  Counter storm_closed;
+  Counter storm_returned;
+  Counter storm_last_return_ns;
 };
 
 /// A thread's worth of streams: opens them at a steady pace, reads what comes, checks and times it.
 ///
 ///   waiting ─► connecting ─head─► live ─end─► waiting (with --reconnect) or done
 ///                  └── refused, reset ──► waiting, later; after kAttemptsMax the run fails
+///
+/// A storm closes all of them, and when they are closed begins with the first as at the start.
 ///
 /// Memory for each stream: 20 bytes here, 4 for each lane in the sequence table, about 56 for its
 /// share of a ring's receive buffers.
@@ -75,8 +84,9 @@ class Reader {
     ParserState parser;
     Phase phase = Phase::waiting;
     std::uint8_t attempts = 0;  ///< that failed in a row
-    bool was_live = false;      ///< the current connection
-    bool opened_before = false;
+    bool was_live : 1 = false;  ///< the current connection
+    bool opened_before : 1 = false;
+    bool in_storm : 1 = false;  ///< it closed the stream, which is not back yet
   };
   static_assert(sizeof(Stream) == 20, "one for each stream");
   static constexpr std::uint8_t kAttemptsMax = 5;
@@ -92,13 +102,15 @@ class Reader {
   void open_some();
   void open_neighbours(std::uint32_t first, std::uint32_t count);
   [[nodiscard]] std::string_view request_for(std::uint32_t stream);
-  [[nodiscard]] std::string build_request(std::uint32_t topic,
+  [[nodiscard]] std::string build_request(std::uint32_t topic, std::string_view token_header,
                                           std::string_view last_event_id) const;
   void handle(std::uint32_t ring, const ClientRing::Completion& completion);
   void take_bytes(std::uint32_t stream, std::string_view bytes);
   void take_event(std::uint32_t stream, const Event& event);
   void take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index);
   void resume_stalled();
+  void begin_storm();
+  void became_live(Stream& self);
   void connection_ended(std::uint32_t stream, std::int32_t error);
   [[nodiscard]] ClientRing& ring_of(std::uint32_t stream) { return *rings_[stream / per_ring_]; }
   [[nodiscard]] std::uint32_t slot_of(std::uint32_t stream) const { return stream % per_ring_; }
@@ -119,11 +131,13 @@ class Reader {
   EventParser parser_;
   std::vector<std::unique_ptr<ClientRing>> rings_;
   std::vector<std::string> requests_;  ///< by topic
-  std::vector<std::string> ids_;       ///< by stream, only with --reconnect
-  std::unordered_map<std::uint32_t, std::string> own_requests_;  ///< while connecting with an ID
+  std::vector<std::string> ids_;       ///< by stream, only if the plan keeps them
+  /// While connecting, of streams whose request is theirs alone: with an ID or a token.
+  std::unordered_map<std::uint32_t, std::string> own_requests_;
   std::priority_queue<Reopen, std::vector<Reopen>, std::greater<>> reopen_;
   std::vector<std::uint32_t> parked_;  ///< stalled streams, live, with no receive armed
   bool resuming_ = false;
+  bool storming_ = false;
   std::uint32_t fresh_ = 0;  ///< the first stream that was never tried
   std::uint32_t connecting_ = 0;
   std::uint64_t now_ns_ = 0;

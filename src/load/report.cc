@@ -98,7 +98,8 @@ class JsonObject {
 
 bool Report::good() const {
   return failure.empty() && missing == 0 && duplicates == 0 && late == 0 && misrouted == 0 &&
-         dropped == reconnects && (!resumed || resumed->missing() == 0);
+         dropped == reconnects && (!resumed || resumed->missing() == 0) &&
+         (!storm || (storm->closed == streams && storm->returned == streams));
 }
 
 double Report::deliveries_per_second() const {
@@ -107,8 +108,15 @@ double Report::deliveries_per_second() const {
 
 std::optional<double> Report::cpu_ns_per_delivery() const {
   if (!server || deliveries == 0) return std::nullopt;
-  return growth(server->publish_begin.cpu_ns, server->publish_end.cpu_ns) /
+  return (growth(server->publish_begin.cpu_ns, server->publish_end.cpu_ns) -
+          growth(server->storm_begin.cpu_ns, server->storm_end.cpu_ns)) /
          static_cast<double>(deliveries);
+}
+
+std::optional<double> Report::storm_cpu_ns_per_stream() const {
+  if (!server || !storm || storm->returned == 0) return std::nullopt;
+  return growth(server->storm_begin.cpu_ns, server->storm_end.cpu_ns) /
+         static_cast<double>(storm->returned);
 }
 
 std::optional<double> Report::pss_bytes_per_stream() const {
@@ -150,6 +158,14 @@ std::string Report::text() const {
         grouped(resumed->unannounced).c_str());
     put(out, "             %s gaps, %s of the stalled streams were ended by the server\n",
         grouped(gaps).c_str(), grouped(resumed->dropped).c_str());
+  }
+  if (storm) {
+    put(out, "storm        %s of %s streams back in %.2f s (%.0f a second), %s failed attempts\n",
+        grouped(storm->returned).c_str(), grouped(storm->closed).c_str(), storm->seconds,
+        storm->streams_per_second(), grouped(storm->opens_failed).c_str());
+    if (const auto cpu = storm_cpu_ns_per_stream()) {
+      put(out, "             server CPU %.0f ns a stream\n", *cpu);
+    }
   }
   if (server && server->idle_end.threads > 0) {  // the run came so far
     if (const auto cpu = cpu_ns_per_delivery()) put(out, "server CPU   %.0f ns a delivery\n", *cpu);
@@ -219,6 +235,16 @@ std::string Report::json() const {
       object.number("stalled_unannounced", resumed->unannounced);
       object.number("stalled_dropped", resumed->dropped);
       object.real("stalled_seconds", resumed->seconds);
+    }
+    if (storm) {
+      object.number("storm_closed", storm->closed);
+      object.number("storm_returned", storm->returned);
+      object.number("storm_opens_failed", storm->opens_failed);
+      object.real("storm_seconds", storm->seconds);
+      object.real("storm_streams_per_second", storm->streams_per_second());
+      if (const auto cpu = storm_cpu_ns_per_stream()) {
+        object.real("server_storm_cpu_ns_per_stream", *cpu);
+      }
     }
     if (server) {
       object.real("server_cpu_ns_per_delivery", cpu_ns_per_delivery().value_or(0));

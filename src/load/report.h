@@ -22,6 +22,19 @@ struct StalledReport {
   [[nodiscard]] std::uint64_t missing() const { return expected - deliveries - skipped; }
 };
 
+/// What came of closing all streams at once.
+struct StormReport {
+  std::uint64_t closed = 0;
+  std::uint64_t returned = 0;  ///< of them, each counted once
+  std::uint64_t opens_failed = 0;
+  double seconds =
+      0;  ///< from the moment before the first was closed to the last one's first bytes
+
+  [[nodiscard]] double streams_per_second() const {
+    return seconds > 0 ? static_cast<double>(returned) / seconds : 0;
+  }
+};
+
 /// Everything that a run found out.
 struct Report {
   std::string failure;  ///< why it could not go on; empty = it went to its end
@@ -51,12 +64,15 @@ struct Report {
   Histogram answer;             ///< ns, of publications
 
   std::optional<StalledReport> resumed;  ///< with --stalled-resume
+  std::optional<StormReport> storm;      ///< with --storm
 
   struct Server {
     ProcessUse empty;       ///< before the streams
     ProcessUse idle_begin;  ///< with all streams
     ProcessUse idle_end;    ///< after --hold
     ProcessUse publish_begin;
+    ProcessUse storm_begin;
+    ProcessUse storm_end;
     ProcessUse publish_end;
     ProcessUse published;  ///< with its memory, before stalled streams are read again
   };
@@ -68,10 +84,14 @@ struct Report {
   std::uint64_t reader_cpu_ns = 0;  ///< of the generator
 
   /// Every event arrived exactly once and in order on each stream that reads, no stream was lost
-  /// that was not opened again, and stalled streams that are read again were told of every hole.
+  /// that was not opened again, stalled streams that are read again were told of every hole, and
+  /// every stream came back from a storm.
   [[nodiscard]] bool good() const;
   [[nodiscard]] double deliveries_per_second() const;
+  /// The storm's share is not in it.
   [[nodiscard]] std::optional<double> cpu_ns_per_delivery() const;
+  /// To close the streams of the storm and to take them back, for each.
+  [[nodiscard]] std::optional<double> storm_cpu_ns_per_stream() const;
   [[nodiscard]] std::optional<double> pss_bytes_per_stream() const;
   [[nodiscard]] double slab_bytes_per_stream() const;
 

@@ -42,7 +42,7 @@ class Runner {
       state_.fail(sources.error().message);
     } else {
       start_readers(sources.value());
-      open_streams() && hold() && publish() && resume();
+      open_streams() && hold() && begin_publishing() && storm() && publish() && resume();
       end_threads();
     }
     report_.failure = state_.reason();
@@ -121,13 +121,67 @@ class Runner {
     return true;
   }
 
+  bool begin_publishing() {
+    if (plan_.publications == 0) return true;
+    measure(&Report::Server::publish_begin, false);
+    threads_.emplace_back([this] { publisher_.run(); });
+    return !state_.failed();
+  }
+
+  /// Waits for what is published before the storm to arrive everywhere, so that each stream comes
+  /// back with the newest ID and nothing is replayed.
+  bool await_calm() {
+    const std::uint64_t expected = deliveries_of_first(*plan_.storm_at);
+    std::uint64_t arrived = 0;
+    std::uint64_t quiet_since_ns = read_clock().mono_ns;
+    while (publisher_.acknowledged() < *plan_.storm_at ||
+           total(&ReaderCounters::deliveries) < expected) {
+      if (!look("publishing")) return false;
+      const std::uint64_t now_arrived = total(&ReaderCounters::deliveries);
+      if (now_arrived != arrived || publisher_.acknowledged() < *plan_.storm_at) {
+        quiet_since_ns = read_clock().mono_ns;
+      }
+      arrived = now_arrived;
+      if (seconds_since(quiet_since_ns) > kQuietSeconds) {
+        state_.fail("events did not arrive everywhere before the storm");
+      }
+    }
+    return true;
+  }
+
+  bool storm() {
+    if (!plan_.storm_at) return true;
+    if (!await_calm()) return false;
+    const std::uint64_t failed_before = total(&ReaderCounters::opens_failed);
+    StormReport& storm = report_.storm.emplace();
+    measure(&Report::Server::storm_begin, false);
+    state_.begin_storm();
+    bool going_on = true;
+    while (going_on && total(&ReaderCounters::storm_returned) < plan_.streams) {
+      going_on = look("storm");
+    }
+    const std::uint64_t back_ns = read_clock().mono_ns;
+    while (going_on && seconds_since(back_ns) < kSettleSeconds) going_on = look("storm");
+    measure(&Report::Server::storm_end, false);
+    storm.closed = total(&ReaderCounters::storm_closed);
+    storm.returned = total(&ReaderCounters::storm_returned);
+    storm.opens_failed = total(&ReaderCounters::opens_failed) - failed_before;
+    std::uint64_t began_ns = back_ns;
+    std::uint64_t ended_ns = 0;
+    for (const auto& reader : readers_) {
+      began_ns = std::min(began_ns, reader->counters().storm_began_ns.get());
+      ended_ns = std::max(ended_ns, reader->counters().storm_last_return_ns.get());
+    }
+    if (ended_ns > began_ns) storm.seconds = static_cast<double>(ended_ns - began_ns) / 1e9;
+    state_.end_storm();
+    return going_on;
+  }
+
   bool publish() {
     if (plan_.publications == 0) {
       report_.kernel_end = read_kernel();
       return true;
     }
-    measure(&Report::Server::publish_begin, false);
-    threads_.emplace_back([this] { publisher_.run(); });
     bool going_on = true;
     while (going_on && !publisher_.done()) going_on = look("publishing");
     report_.expected = deliveries_to(false);
@@ -175,9 +229,21 @@ class Runner {
   /// How many deliveries make the run complete, on the stalled streams or on the others. Only
   /// exact when the publisher is done.
   [[nodiscard]] std::uint64_t deliveries_to(bool stalled) const {
-    if (!publisher_.done()) return 0;
+    return publisher_.done() ? deliveries_of(publisher_.published(), stalled) : 0;
+  }
+
+  /// The same for the first `events` of the plan, on the streams that always read.
+  [[nodiscard]] std::uint64_t deliveries_of_first(std::uint64_t events) const {
+    std::vector<std::uint64_t> published;
+    for (std::uint32_t lane = 0; lane < plan_.publishers; ++lane) {
+      published.push_back(plan_.events_of_lane(lane, events));
+    }
+    return deliveries_of(published, false);
+  }
+
+  [[nodiscard]] std::uint64_t deliveries_of(const std::vector<std::uint64_t>& published,
+                                            bool stalled) const {
     std::uint64_t expected = 0;
-    const std::vector<std::uint64_t> published = publisher_.published();
     std::vector<std::uint64_t> of_topic(plan_.topic_count(), 0);
     for (std::uint32_t topic = 0; topic < plan_.topic_count(); ++topic) {
       for (const std::uint64_t lane : published) of_topic[topic] += plan_.share_of(topic, lane);
@@ -221,8 +287,9 @@ class Runner {
     const auto seconds_between = [](std::uint64_t from_ns, std::uint64_t to_ns) {
       return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) / 1e9 : 0;
     };
-    report_.publish_seconds = seconds_between(publisher_.started_ns(), publisher_.finished_ns());
-    report_.delivery_seconds = seconds_between(publisher_.started_ns(), last_arrival_ns);
+    const std::uint64_t started_ns = publisher_.started_ns() + publisher_.paused_ns();
+    report_.publish_seconds = seconds_between(started_ns, publisher_.finished_ns());
+    report_.delivery_seconds = seconds_between(started_ns, last_arrival_ns);
     if (options_.progress) std::fputs("\r\033[K", stderr);
   }
 

@@ -40,6 +40,28 @@ TEST(Plan, SharesOfTheTopicsCountTheSequenceNumbers) {
   }
 }
 
+TEST(Plan, EventsGoRoundTheLanes) {
+  Plan plan;
+  for (plan.publishers = 1; plan.publishers <= 5; ++plan.publishers) {
+    for (std::uint64_t count = 0; count < 12; ++count) {
+      for (std::uint32_t lane = 0; lane < plan.publishers; ++lane) {
+        std::uint64_t counted = 0;
+        for (std::uint64_t k = 0; k < count; ++k) counted += k % plan.publishers == lane ? 1 : 0;
+        EXPECT_EQ(plan.events_of_lane(lane, count), counted);
+      }
+    }
+  }
+}
+
+TEST(Plan, StreamsGoRoundTheTokens) {
+  Plan plan;
+  plan.token_prefix = "Cookie: token=";
+  EXPECT_EQ(plan.token_header(3), "");
+  plan.tokens = {"a", "b"};
+  EXPECT_EQ(plan.token_header(2), "Cookie: token=a\r\n");
+  EXPECT_EQ(plan.token_header(3), "Cookie: token=b\r\n");
+}
+
 TEST(Url, IsTakenApart) {
   const auto url = parse_url("http://127.0.0.1:8081/events?a=b#part");
   ASSERT_TRUE(url.ok());

@@ -2,21 +2,16 @@
 // stalls, and the right thing to the one that reads.
 
 #include <atomic>
-#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "load/run.h"
+#include "loopback_server.h"
 
 namespace ringcast::load {
 namespace {
@@ -35,110 +30,38 @@ struct Script {
   std::function<std::string(const Events& events, const std::string& id)> second;
 };
 
-class ScriptedServer {
+class ScriptedServer : public LoopbackServer {
  public:
-  explicit ScriptedServer(Script script) : script_(std::move(script)) {
-    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t bytes = sizeof address;
-    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), bytes), 0);
-    EXPECT_EQ(listen(listener_, 16), 0);
-    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &bytes);
-    base_ = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-    acceptor_ = std::thread{[this] { accept_all(); }};
-  }
-  ~ScriptedServer() {
-    shutdown(listener_, SHUT_RDWR);
-    acceptor_.join();
-    {
-      const std::lock_guard lock{mutex_};
-      for (const int connection : connections_) shutdown(connection, SHUT_RDWR);
-    }
-    for (auto& thread : threads_) thread.join();
-    for (const int connection : connections_) close(connection);
-    close(listener_);
-  }
+  explicit ScriptedServer(Script script) : script_(std::move(script)) { begin(); }
+  ~ScriptedServer() override { end(); }
   ScriptedServer(const ScriptedServer&) = delete;
   ScriptedServer& operator=(const ScriptedServer&) = delete;
 
-  [[nodiscard]] const std::string& base() const { return base_; }
-
  private:
-  void accept_all() {
-    while (true) {
-      const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-      if (connection < 0) return;
-      const std::lock_guard lock{mutex_};
-      connections_.push_back(connection);
-      threads_.emplace_back([this, connection] { serve(connection); });
-    }
-  }
-
-  void serve(int connection) {
-    std::string bytes;
-    char buffer[4096];
-    while (true) {
-      const ssize_t received = recv(connection, buffer, sizeof buffer, 0);
-      if (received <= 0) return;
-      bytes.append(buffer, static_cast<std::size_t>(received));
-      const std::size_t head_end = bytes.find("\r\n\r\n");
-      if (head_end == std::string::npos) continue;
-      if (bytes.starts_with("GET")) {
-        open_stream(connection, bytes);
-        bytes.clear();
-      } else if (bytes.ends_with("}")) {
-        publish(bytes.substr(head_end + 4));
-        bytes.clear();
-        write(connection, "HTTP/1.1 204 No Content\r\n\r\n");
-      }
-    }
-  }
-
-  void open_stream(int connection, const std::string& request) {
-    write(connection, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
-    const std::lock_guard lock{mutex_};
+  void on_stream(int connection, const std::string& request) override {
+    write_head(connection);
     if (request.find("topic=load-0") != std::string::npos) {
       reading_ = connection;
       return;
     }
     stalled_ = connection;
-    constexpr std::string_view kName = "Last-Event-ID: ";
-    const std::size_t at = request.find(kName);
-    if (at == std::string::npos) return;
-    const std::size_t from = at + kName.size();
-    const std::string id = request.substr(from, request.find('\r', from) - from);
-    if (script_.second) write(connection, script_.second(events_, id));
+    const std::string id = header(request, "Last-Event-ID");
+    if (!id.empty() && script_.second) write(connection, script_.second(events_, id));
   }
 
-  void publish(const std::string& body) {
-    constexpr std::string_view kData = "\"data\":\"";
-    const std::size_t from = body.find(kData) + kData.size();
-    const std::string data = body.substr(from, body.find('"', from) - from);
-    const std::lock_guard lock{mutex_};
-    if (body.find("load-0") != std::string::npos) {
+  void on_event(const std::string& /*head*/, const std::string& data,
+                const std::string& topic) override {
+    if (topic == "load-0") {
       write(reading_, "data: " + data + "\n\n");
       return;
     }
     events_.push_back("id: " + std::to_string(events_.size() + 1) + "\ndata: " + data + "\n\n");
     if (events_.size() < kOfStalled) return;
     write(stalled_, script_.first(events_));
-    if (script_.second) shutdown(stalled_, SHUT_WR);
-  }
-
-  static void write(int connection, const std::string& bytes) {
-    EXPECT_EQ(send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(bytes.size()));
+    if (script_.second) finish(stalled_);
   }
 
   Script script_;
-  std::string base_;
-  int listener_ = -1;
-  std::thread acceptor_;
-  std::mutex mutex_;
-  std::vector<int> connections_;
-  std::vector<std::thread> threads_;
   int reading_ = -1;
   int stalled_ = -1;
   Script::Events events_;

@@ -1,0 +1,104 @@
+#include "loopback_server.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace ringcast::load {
+namespace {
+
+/// The text value of a member of a JSON object in which nothing is escaped; empty without it.
+std::string member(const std::string& body, const std::string& name) {
+  const std::string before = '"' + name + "\":\"";
+  const std::size_t at = body.find(before);
+  if (at == std::string::npos) return {};
+  const std::size_t from = at + before.size();
+  return body.substr(from, body.find('"', from) - from);
+}
+
+}  // namespace
+
+LoopbackServer::LoopbackServer() {
+  listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t bytes = sizeof address;
+  EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), bytes), 0);
+  EXPECT_EQ(listen(listener_, 64), 0);
+  getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &bytes);
+  base_ = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+}
+
+void LoopbackServer::begin() {
+  acceptor_ = std::thread{[this] { accept_all(); }};
+}
+
+void LoopbackServer::end() {
+  shutdown(listener_, SHUT_RDWR);
+  acceptor_.join();
+  {
+    const std::lock_guard lock{mutex_};
+    for (const int connection : connections_) shutdown(connection, SHUT_RDWR);
+  }
+  for (auto& thread : threads_) thread.join();
+  for (const int connection : connections_) close(connection);
+  close(listener_);
+}
+
+void LoopbackServer::accept_all() {
+  while (true) {
+    const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (connection < 0) return;
+    const std::lock_guard lock{mutex_};
+    connections_.push_back(connection);
+    threads_.emplace_back([this, connection] { serve(connection); });
+  }
+}
+
+void LoopbackServer::serve(int connection) {
+  std::string bytes;
+  char buffer[4096];
+  while (true) {
+    const ssize_t received = recv(connection, buffer, sizeof buffer, 0);
+    if (received <= 0) return;
+    bytes.append(buffer, static_cast<std::size_t>(received));
+    const std::size_t head_end = bytes.find("\r\n\r\n");
+    if (head_end == std::string::npos) continue;
+    if (bytes.starts_with("GET")) {
+      const std::lock_guard lock{mutex_};
+      on_stream(connection, bytes);
+      bytes.clear();
+    } else if (bytes.ends_with("}")) {
+      const std::string body = bytes.substr(head_end + 4);
+      const std::lock_guard lock{mutex_};
+      on_event(bytes.substr(0, head_end + 2), member(body, "data"), member(body, "topic"));
+      write(connection, "HTTP/1.1 204 No Content\r\n\r\n");
+      bytes.clear();
+    }
+  }
+}
+
+void LoopbackServer::write(int connection, std::string_view bytes) {
+  EXPECT_EQ(send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(bytes.size()));
+}
+
+void LoopbackServer::write_head(int connection) {
+  write(connection, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+}
+
+void LoopbackServer::finish(int connection) {
+  shutdown(connection, SHUT_WR);
+}
+
+std::string LoopbackServer::header(const std::string& request, const std::string& name) {
+  const std::string before = "\r\n" + name + ": ";
+  const std::size_t at = request.find(before);
+  if (at == std::string::npos) return {};
+  const std::size_t from = at + before.size();
+  return request.substr(from, request.find('\r', from) - from);
+}
+
+}  // namespace ringcast::load
