@@ -143,6 +143,7 @@ def logins(options, size):
                       runs * size.logins_streams * size.logins_events)
     everyone = runs * size.logins_at_once
     outcome.check("logins answered with 200", sum(r["logins_answered_200"] for r in reports[LOGINS]), everyone)
-    outcome.check("logins accepted, as the server counted", sum(r["logins_accepted"] for r in reports[LOGINS]), everyone)
+    outcome.check("logins accepted, as the server counted", sum(r["logins_accepted"] for r in reports[LOGINS]),
+                  everyone)
     outcome.runs = {name: [generator.kept(report) for report in reports[name]] for name in VARIANTS}
     return outcome
