@@ -106,7 +106,8 @@ describe('cross-origin', () => {
   /** Everything that a front end does, with a token or with the cookie; gives the stream's number. */
   async function useAll(page, url, how) {
     const options = how === 'token' ? { headers: server.bearer('demo') } : { credentials: 'include' };
-    const refused = await call(page, 'post', `${url}/publish`, { data: 'nobody' }, { ...options, headers: {} });
+    const nobody = how === 'token' ? { headers: { Authorization: 'Bearer of nothing' } } : options;
+    const refused = await call(page, 'post', `${url}/publish`, { data: 'nobody' }, nobody);
     assert.deepEqual([refused.status, refused.body], [401, { error: 'unauthorized' }]);
     if (how === 'cookie') {
       const wrong = await signIn(page, url, 'wrong');
@@ -240,6 +241,9 @@ describe('cross-origin', () => {
     await showed(page, 'for everybody');
     const denied = await call(page, 'post', `${push}/publish`, { data: 'x' }, { headers: { Authorization: `Bearer ${token}` } });
     assert.deepEqual([denied.status, denied.body], [403, { error: 'topic: you may not publish to the public room' }]);
+    // Without a token only a cookie could say who it is, and none may.
+    const without = await call(page, 'post', `${push}/publish`, { data: 'x' });
+    assert.deepEqual([without.status, without.body], [403, { error: 'this origin may not do that' }]);
 
     await useAll(page, push, 'token');
     // A browser does not take `*` for an answer to a request with credentials.

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 
 import { launchThatKeepsAllCookies } from './chromium.mjs';
 import { Server, until } from './harness.mjs';
@@ -34,18 +34,21 @@ describe('forged requests', () => {
         // The cookie that goes with every request, so that nothing is refused for want of it.
         auth: { users_file, same_site: 'none' },
         'auth.grants."*"': { publish: ['*'] },
-        limits: { login_per_minute_per_address: 0 },
+        limits: { login_per_minute_per_address: 0, login_per_minute_per_user: 0 },
       },
     });
     sites = await Sites.start({ servers: ['push.example.com:443'], pages: ['*.example.net:443', 'push.example.com:8443', 'blog.example.com:443'] });
     sites.use(server.port);
     browser = await launchThatKeepsAllCookies(path.join(folder, 'profile'), sites.arguments);
     victim = await browser.newPage();
+  });
+  // Anew for each test: an attack that works spoils no test but its own.
+  beforeEach(async () => {
     await victim.goto(`${push}/login.html`);
     const signedIn = await victim.evaluate(async (word) => {
       const form = { method: 'POST', body: new URLSearchParams({ username: 'victim', password: word }) };
       const { status } = await fetch('/login', form);
-      globalThis.source = new EventSource('/events?last_event_id=0-0');
+      globalThis.source = new EventSource('/events');
       globalThis.events = [];
       globalThis.endings = [];
       source.onmessage = (event) => events.push(event.data);
@@ -168,6 +171,23 @@ describe('forged requests', () => {
       await changesNothing(listen, { arrived: /^GET \/events/, refused: true });
     });
   }
+
+  test('OriginsThatMaySendNoCookiesCannotUseThem', async () => {
+    const origin = foreigners['another site'];
+    await server.reload({ cors: { allow_origins: [origin], allow_credentials: false } });
+    try {
+      const page = await visit(origin);
+      const send = (target, init) => page.evaluate(([url, init]) => front.ask(url, init), [`${push}${target}`, { method: 'POST', credentials: 'include', mode: 'no-cors', ...init }]);
+      await changesNothing(() => send('/publish', { body: '{"data":"forged"}' }), { arrived: /^POST \/publish/, refused: true });
+      await changesNothing(() => send('/logout'), { arrived: /^POST \/logout/, refused: true });
+      await changesNothing(() => send('/login', { body: new URLSearchParams({ username: 'attacker', password }).toString(), headers: { 'Content-Type': 'application/x-www-form-urlencoded' } }), {
+        arrived: /^POST \/login/,
+        refused: true,
+      });
+    } finally {
+      await server.reload({ cors: { allow_origins: [] } });
+    }
+  });
 
   test('NavigationWithTheCookieOnlyShowsPages', async () => {
     const page = await visit(foreigners['another site']);

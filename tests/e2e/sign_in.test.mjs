@@ -54,6 +54,12 @@ describe('sign-in', () => {
     await page.click(by('login-submit'));
   }
 
+  // Waits for the scripts, too: before, the form is sent as it would be without any.
+  async function toSignIn(page) {
+    await page.click(by('sign-in'));
+    await page.waitForURL('**/login.html*');
+  }
+
   async function signedIn(target = '/') {
     const page = await visit('/login.html' + (target === '/' ? '' : `?next=${encodeURIComponent(target)}`));
     await fillIn(page);
@@ -79,9 +85,7 @@ describe('sign-in', () => {
     const page = await visit('/');
     await waitForState(page, 'refused');
     await waitForText(page, 'reason', 'sign in first');
-    await page.click(by('sign-in'));
-    await page.waitForURL('**/login.html');
-
+    await toSignIn(page);
     await fillIn(page, 'wrong');
     await waitForText(page, 'login-error', 'Wrong name or password');
     assert.deepEqual(await tokens(), []);
@@ -176,7 +180,7 @@ describe('sign-in', () => {
     await waitForText(page, 'reason', 'the session has expired');
 
     // From there back to the same topics.
-    await page.click(by('sign-in'));
+    await toSignIn(page);
     await fillIn(page);
     await waitForState(page, 'open');
     assert.equal(page.url(), `${server.url}/#topic=orders`);
