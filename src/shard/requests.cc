@@ -426,6 +426,8 @@ void Requests::expire(Connection& connection) {
       give_up_password(connection);
       prepare(connection);
       context_.counters.logins_overloaded.add();
+      gate_.audit(auth::AuditAction::login_failed, connection, visitor_, connection.user,
+                  "took-too-long");
       answer_error(connection, 503, "signing in takes too long, the server is busy",
                    kPasswordRetrySeconds);
       return;

@@ -88,6 +88,8 @@ void Requests::handle_login(Connection& connection, const http::Request& request
                                    .hash = std::string(entry.hash),
                                    .known = entry.known})) {
     context_.counters.logins_overloaded.add();
+    gate_.audit(auth::AuditAction::login_failed, connection, visitor_, connection.user,
+                "too-many-waiting");
     answer_error(connection, 503, "too many people are signing in", kOverloadRetrySeconds);
     return;
   }

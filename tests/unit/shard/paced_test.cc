@@ -79,6 +79,20 @@ TEST_F(Paced, TheClockMayWrap) {
   EXPECT_EQ(take_due(paced, 0x0000'02e8).size(), 1U);
 }
 
+TEST_F(Paced, OneThatIsAddedAfterALongSleepIsNotDueBeforeItsTime) {
+  PacedStreams paced(1);
+  paced.add(table_, open(100));  // due at 1,100: until then the wheel stands there
+  EXPECT_EQ(take_due(paced, 1'300).size(), 1U);
+  const uring::Slot waiting = open(700);
+  paced.add(table_, waiting);
+  EXPECT_TRUE(take_due(paced, 1'699).empty());  // the wheel comes to the present
+  const uring::Slot fresh = open(1'699);        // due a whole interval later
+  paced.add(table_, fresh);
+  EXPECT_EQ(take_due(paced, 1'700), std::vector{uring::to_index(waiting)});
+  EXPECT_TRUE(take_due(paced, 2'698).empty());
+  EXPECT_EQ(take_due(paced, 2'699), std::vector{uring::to_index(fresh)});
+}
+
 TEST_F(Paced, NobodyIsForgottenWhileOthersComeAndGo) {
   PacedStreams paced(7);
   std::multiset<std::uint32_t> waiting;
