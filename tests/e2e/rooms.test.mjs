@@ -12,7 +12,7 @@ import { Stream } from './wire.mjs';
 const seed = Number(process.env.RINGCAST_SEED ?? Math.floor(Math.random() * 1e9));
 console.log(`rooms: RINGCAST_SEED=${seed}`);
 
-const steps = 300;
+const steps = 1000;
 const kept = 48; // events of the history
 const streamsMax = 24;
 
