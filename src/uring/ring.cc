@@ -288,10 +288,10 @@ std::span<const SendFailure> Ring::flush_sends() {
   // Sends run inside the submission, so each has its answer by now: in the completion queue
   // (drained) or in the overflow list behind it. Should a kernel defer one, it is among the
   // deferred work. An enter takes about 20 pieces of that and raises the flag again for the rest.
-  // It ends: nothing that fires is armed again in here, and no receive buffer is given back. But the
-  // flag alone is not to be trusted: the kernel puts work into its list first and raises the flag
-  // after, so when we run that work in between, the flag stays up over an empty list until the next
-  // piece of work (io_req_local_work_add, seen on 6.18 as a loop without end).
+  // It ends: nothing that fires is armed again in here, and no receive buffer is given back. But
+  // the flag alone is not to be trusted: the kernel puts work into its list first and raises the
+  // flag after, so when we run that work in between, the flag stays up over an empty list until the
+  // next piece of work (io_req_local_work_add, seen on 6.18 as a loop without end).
   constexpr unsigned kInVainMax = 16;
   for (unsigned in_vain = 0; ring.kernel_has_more() && in_vain < kInVainMax;) {
     ring.submit_and_get_events();
