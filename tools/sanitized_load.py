@@ -3,8 +3,9 @@
 
 usage: sanitized_load.py FOLDER
 
-Two shards, the hub, the admin thread and real sockets. First every event must reach every stream exactly once; then
-the server gets SIGTERM in the middle of such a run. Metrics are read all the while. Exit code 0 when the server ended
+Two shards, the hub, the admin thread, password workers and real sockets; streams and publishers have a token. First
+every event must reach every stream exactly once; then the server gets SIGTERM in the middle of such a run. All the while
+metrics are read, somebody signs in in vain, somebody signs out, and the configuration is read again. Exit code 0 when the server ended
 with 0 and neither it nor ringcast-load, which is built with the same sanitizer, wrote a report.
 """
 
@@ -12,11 +13,13 @@ import contextlib
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 
 STREAMS = 2000
@@ -40,6 +43,9 @@ drain_seconds = 2
 state_directory = "{folder}"
 [stream]
 heartbeat_seconds = 0.5
+[limits]
+login_per_minute_per_address = 0
+login_per_minute_per_user = 0
 """
 
 
@@ -59,8 +65,9 @@ def until(probe, seconds, what):
 
 class Server:
     def __init__(self, build, folder):
-        config = folder / "ringcast.toml"
+        self.config = config = folder / "ringcast.toml"
         config.write_text(CONFIG.format(folder=folder))
+        self.build = build
         self.log = folder / "server.log"
         with self.log.open("w") as out:
             self.process = subprocess.Popen([build / "ringcast", "serve", "--config", config],
@@ -79,6 +86,17 @@ class Server:
             lines = answer.read().decode().splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + "{", name + " ")))
 
+    def bearer(self, user):
+        """A header with a token for everything."""
+        token = subprocess.run([self.build / "ringcast", "token", "--config", self.config, "--user", user,
+                                "--subscribe", "*", "--publish", "*"], stdout=subprocess.PIPE, check=True, text=True)
+        return f"Bearer {token.stdout.strip()}"
+
+    def post(self, path, headers=None, body=b""):
+        request = urllib.request.Request(self.address("listening") + path, data=body, headers=headers or {})
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=30) as answer:
+            answer.read()
+
     def stop(self):
         self.process.terminate()
         try:
@@ -94,21 +112,25 @@ def start_load(build, server, log, *more):
     with log.open("w") as out:
         return subprocess.Popen(
             [build / "ringcast-load", "--url", base + "/events", "--publish-url", base + "/publish",
-             "--streams", str(STREAMS), "--publishers", str(PUBLISHERS), "--threads", "2",
+             "--header", f"Authorization: {server.bearer('load')}", "--streams", str(STREAMS), "--publishers", str(PUBLISHERS), "--threads", "2",
              "--timeout", str(LOAD_SECONDS), *map(str, more)], stdout=out, stderr=subprocess.STDOUT)
 
 
 @contextlib.contextmanager
-def scraping(server):
-    """Reads the metrics again and again, from another thread than the shards that write them."""
+def disturbing(server):
+    """What other threads than the shards do to what the shards read and write."""
     ended = threading.Event()
 
-    def scrape():
+    def disturb():
         while not ended.wait(0.1):
             with contextlib.suppress(OSError, Failure):  # whoever waits for the server tells why it is gone
                 server.metric("ringcast_streams_open")
+                server.post("/login", body=b"username=demo&password=wrong",
+                            headers={"Content-Type": "application/x-www-form-urlencoded"})
+                server.post("/logout", headers={"Authorization": server.bearer("leaver")})
+                server.process.send_signal(signal.SIGHUP)
 
-    thread = threading.Thread(target=scrape)
+    thread = threading.Thread(target=disturb)
     thread.start()
     try:
         yield
@@ -153,7 +175,7 @@ def run(build, folder):
     logs = [folder / "load-1.log", folder / "load-2.log"]
     fault = None
     try:
-        with scraping(server):
+        with disturbing(server):
             every_event_arrives(build, server, logs[0])
             stops_with_streams_open(build, server, logs[1])
     except (Failure, OSError, subprocess.TimeoutExpired) as error:

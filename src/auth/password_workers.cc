@@ -139,6 +139,7 @@ bool PasswordWorkers::submit(PasswordCheck&& check) {
     if (taken) impl_->queue.push_back(std::move(check));
   }
   if (taken) impl_->changed.notify_one();
+  // NOLINTNEXTLINE(bugprone-use-after-move): a move leaves the bytes of a short password behind
   wipe(check.password);
   return taken;
 }
