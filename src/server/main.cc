@@ -33,7 +33,8 @@ void report_first_user(const server::Server& server) {
   const auto& user = server.first_user();
   if (!user) return;
   // Not by the log, which is kept: this is for the person who sees the terminal.
-  std::cout << "\n  sign in as   " << user->name << "\n  password     " << user->password
+  std::cout << "\n  open         " << server.addresses().front() << "/\n  sign in as   "
+            << user->name << "\n  password     " << user->password
             << "\n\n  Shown this once. Users: " << user->users_file << " (htpasswd -B)\n"
             << std::endl;
 }
