@@ -314,14 +314,17 @@ std::uint64_t Streams::tick_backoff() {
 void Streams::sign_out(std::string_view topic, std::uint64_t session) {
   const auto id = context_.topics.find(topic, topic_hash(topic));
   if (!id) return;
+  // Gathered first: the topic, and its list, go with the last stream that asked for it.
+  due_owners_.clear();
   for (const uring::Handle member : context_.topics[*id].members) {
     if (!context_.table.current(member)) continue;
     const Stream& stream = context_.table[member.slot];
     if (stream.phase != Phase::stream || stream.owner == Owners::kNone) continue;
     if (context_.owners[stream.owner].session != session) continue;
     context_.owners.sign_out(stream.owner);
-    end_owned(stream.owner);
+    due_owners_.push_back(stream.owner);
   }
+  for (const Owners::Handle owner : due_owners_) end_owned(owner);
   sender_.flush();  // the log is about to change
 }
 

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../temporary_folder.h"
+
 namespace ringcast::auth {
 namespace {
 
@@ -29,15 +31,7 @@ constexpr const char* kSecret = "0123456789abcdef0123456789abcdef0123456789abcde
 
 class AccessTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "ringcast-access-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    state_ = directory_ + "/var/state";
-  }
-  void TearDown() override { fs::remove_all(directory_); }
-
-  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::string path(const std::string& name) const { return folder_.path(name); }
   [[nodiscard]] std::string secret_file() const { return state_ + "/jwt.secret"; }
   [[nodiscard]] std::string users_file() const { return state_ + "/users.htpasswd"; }
 
@@ -64,8 +58,8 @@ class AccessTest : public testing::Test {
     return password_fits(password, entry.hash) && entry.known;
   }
 
-  std::string directory_;
-  std::string state_;
+  const test::TemporaryFolder folder_;
+  const std::string state_ = path("var/state");
 };
 
 TEST_F(AccessTest, FirstStartMakesASecretAndAUser) {

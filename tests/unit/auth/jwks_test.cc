@@ -11,7 +11,7 @@ using namespace ringcast::auth;
 
 /// Of the set alone: no algorithm asks for a key.
 std::string error_of(const std::string& text) {
-  const test::Folder folder;
+  const test::TemporaryFolder folder;
   const std::string path = folder.write("jwks.json", text);
   const auto loaded = KeySet::load({.jwks_file = path}, {});
   if (loaded.ok()) return {};
@@ -159,7 +159,7 @@ TEST(Jwks, ASecretIsAsLongAsItsHash) {
   EXPECT_TRUE(error_of_key(test::jwk(std::string(63, 's'), R"(,"alg":"HS512")"))
                   .starts_with("key 1: a secret of 63 bytes; HS512 needs 64"));
   // Its alg says that it need not serve the longer one.
-  const test::Folder folder;
+  const test::TemporaryFolder folder;
   const auto file =
       folder.write("j", test::jwks({test::jwk(std::string(32, 's'), R"(,"alg":"HS256")"),
                                     test::jwk(std::string(64, 't'), R"(,"alg":"HS512")")}));

@@ -8,7 +8,7 @@ namespace {
 
 using namespace ringcast;
 using namespace ringcast::auth;
-using test::Folder;
+using test::TemporaryFolder;
 
 using testing::Test;
 
@@ -50,7 +50,7 @@ TEST(Algorithm, NamesAreComparedByteByByte) {
 }
 
 TEST(SecretFile, ALineEndAtItsEndIsNotOfTheSecret) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string secret(32, 's');
   for (const std::string_view end : {"", "\n", "\r\n"}) {
     const auto keys = KeySet::load({.secret_file = folder.write("s", secret + std::string(end))},
@@ -62,7 +62,7 @@ TEST(SecretFile, ALineEndAtItsEndIsNotOfTheSecret) {
 }
 
 TEST(SecretFile, AllOtherBytesAreOfTheSecret) {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (const std::string_view end : {"\n\n", " \n", "\r", "\t"}) {
     const std::string text = std::string(31, 's') + '\0' + std::string(end);
     const std::string secret = text.ends_with('\n') ? text.substr(0, text.size() - 1) : text;
@@ -86,7 +86,7 @@ TEST(SecretFile, ASecretIsAsLongAsTheLongestHashThatIsAllowed) {
       {{Algorithm::hs512, Algorithm::hs256}, 64},
       {{Algorithm::hs512}, 64},
   }};
-  const Folder folder;
+  const TemporaryFolder folder;
   for (const Case& of : cases) {
     const auto file = folder.write("s", std::string(of.needed, 'x'));
     EXPECT_EQ(error_of({.secret_file = file}, of.algorithms), "");
@@ -98,7 +98,7 @@ TEST(SecretFile, ASecretIsAsLongAsTheLongestHashThatIsAllowed) {
 }
 
 TEST(SecretFile, AnEmptyOneAndALineEndAloneAreRefused) {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (const std::string_view text : {"", "\n", "\r\n"}) {
     expect_contains(error_of({.secret_file = folder.write("s", text)}, {Algorithm::hs256}),
                     "a secret of 0 bytes");
@@ -107,13 +107,13 @@ TEST(SecretFile, AnEmptyOneAndALineEndAloneAreRefused) {
 
 // Else everybody could sign: the public key is public.
 TEST(SecretFile, APublicKeyIsNoSecret) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto file = folder.write("s", test::public_pem(test::key_for(Algorithm::rs256)));
   expect_contains(error_of({.secret_file = file}, {Algorithm::hs256}), "is a PEM file");
 }
 
 TEST(KeyFiles, WhatCannotBeReadIsNamed) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string missing = folder.path("missing");
   expect_contains(error_of({.secret_file = missing}, {Algorithm::hs256}),
                   missing + ": No such file");
@@ -126,7 +126,7 @@ TEST(KeyFiles, WhatCannotBeReadIsNamed) {
 }
 
 TEST(KeyFiles, EveryKindIsReadFromAPublicKey) {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (const Algorithm algorithm :
        {Algorithm::rs256, Algorithm::ps512, Algorithm::es256, Algorithm::es384, Algorithm::eddsa}) {
     const auto file = folder.write("k.pem", test::public_pem(test::key_for(algorithm)));
@@ -148,7 +148,7 @@ TEST(KeyFiles, AKeyIsReadFromACertificate) {
   const Bio bio(BIO_new(BIO_s_mem()));
   ASSERT_EQ(PEM_write_bio_X509(bio.get(), certificate.get()), 1);
 
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto keys = KeySet::load({.key_files = {folder.write("c.pem", test::text_of(bio.get()))}},
                                  {Algorithm::es256});
   ASSERT_TRUE(keys.ok()) << keys.error().message;
@@ -157,7 +157,7 @@ TEST(KeyFiles, AKeyIsReadFromACertificate) {
 }
 
 TEST(KeyFiles, SeveralKeysInSeveralFilesAreAllTried) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const EvpKey other = test::make_ec("P-256");
   const EvpKey third = test::make_ec("P-256");
   const auto first_file =
@@ -173,7 +173,7 @@ TEST(KeyFiles, SeveralKeysInSeveralFilesAreAllTried) {
 }
 
 TEST(KeyFiles, APrivateKeyIsRefusedWithTheWayOut) {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (const Algorithm algorithm : {Algorithm::rs256, Algorithm::es256, Algorithm::eddsa}) {
     const auto file = folder.write("k.pem", test::private_pem(test::key_for(algorithm)));
     const std::string error = error_of({.key_files = {file}}, {algorithm});
@@ -186,7 +186,7 @@ TEST(KeyFiles, APrivateKeyIsRefusedWithTheWayOut) {
 }
 
 TEST(KeyFiles, AWeakRsaKeyIsRefused) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const EvpKey weak = test::make_rsa(1024);
   const auto file = folder.write("k.pem", test::public_pem(weak.get()));
   expect_contains(error_of({.key_files = {file}}, {Algorithm::rs256}),
@@ -194,7 +194,7 @@ TEST(KeyFiles, AWeakRsaKeyIsRefused) {
 }
 
 TEST(KeyFiles, OtherCurvesAndOtherKindsAreRefusedByName) {
-  const Folder folder;
+  const TemporaryFolder folder;
   for (const auto& [curve, said] : {std::pair{"P-521", "secp521r1"}, {"secp256k1", "secp256k1"}}) {
     const EvpKey key = test::make_ec(curve);
     const auto file = folder.write("k.pem", test::public_pem(key.get()));
@@ -209,7 +209,7 @@ TEST(KeyFiles, OtherCurvesAndOtherKindsAreRefusedByName) {
 }
 
 TEST(KeyFiles, WhatIsNoKeyIsRefused) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string pem = test::public_pem(test::key_for(Algorithm::es256));
   const auto error = [&](const std::string& text) {
     return error_of({.key_files = {folder.write("k.pem", text)}}, {Algorithm::es256});
@@ -231,7 +231,7 @@ TEST(KeyFiles, WhatIsNoKeyIsRefused) {
 }
 
 TEST(KeySet, AnAlgorithmWithoutAKeyIsRefused) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto secret = folder.write("s", test::kSecret);
   const auto rsa = folder.write("r.pem", test::public_pem(test::key_for(Algorithm::rs256)));
   expect_contains(error_of({}, {Algorithm::hs256}), "no key can serve HS256");
@@ -246,7 +246,7 @@ TEST(KeySet, AnAlgorithmWithoutAKeyIsRefused) {
 }
 
 TEST(KeySet, MoreKeysWithoutKidThanAreTriedAreRefused) {
-  const Folder folder;
+  const TemporaryFolder folder;
   std::string pem;
   for (int i = 0; i < 7; ++i) pem += test::public_pem(test::make_ec("P-256").get());
   EXPECT_EQ(error_of({.key_files = {folder.write("k.pem", pem)}}, {Algorithm::es256}), "");
@@ -258,7 +258,7 @@ TEST(KeySet, MoreKeysWithoutKidThanAreTriedAreRefused) {
 }
 
 TEST(KeySet, SignsOnlyWithASecretFileAndAnAlgorithmForIt) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto secret = folder.write("s", test::kSecret);
   const auto rsa = folder.write("r.pem", test::public_pem(test::key_for(Algorithm::rs256)));
   const auto can_sign = [](const KeySources& sources, const Algorithms& algorithms) {

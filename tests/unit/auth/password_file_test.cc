@@ -12,6 +12,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "../temporary_folder.h"
+
 namespace ringcast::auth {
 namespace {
 
@@ -362,19 +364,12 @@ TEST(PasswordFile, RefusesNamesThatAreNone) {
 
 class PasswordFileOnDisk : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "ringcast-passwords-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(directory_); }
-
-  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::string path(const std::string& name) const { return folder_.path(name); }
   void write(const std::string& name, const std::string& text) const {
     std::ofstream(path(name), std::ios::binary) << text;
   }
 
-  std::string directory_;
+  const test::TemporaryFolder folder_;
 };
 
 TEST_F(PasswordFileOnDisk, IsReadWhole) {
@@ -390,7 +385,7 @@ TEST_F(PasswordFileOnDisk, IsReadWhole) {
 TEST_F(PasswordFileOnDisk, ErrorBeginsWithThePath) {
   EXPECT_EQ(PasswordFile::load(path("none")).error().message,
             path("none") + ": No such file or directory (ENOENT)");
-  EXPECT_EQ(PasswordFile::load(directory_).error().message, directory_ + ": is not a file");
+  EXPECT_EQ(PasswordFile::load(folder_.path()).error().message, folder_.path() + ": is not a file");
   write("users", "alice\n");
   EXPECT_EQ(PasswordFile::load(path("users")).error().message.find(path("users") + ": line 1: "),
             0U);

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,13 +12,13 @@
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <stdlib.h>
 
 #include "ringcast/auth/algorithm.h"
 #include "ringcast/auth/keys.h"
 #include "ringcast/auth/token.h"
 #include "ringcast/base/assert.h"
 
+#include "../temporary_folder.h"
 #include "base64url.h"
 #include "openssl.h"
 
@@ -29,32 +27,6 @@ namespace ringcast::test {
 
 using auth::Algorithm;
 using auth::EvpKey;
-
-/// A folder of its own, gone with the object.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = std::filesystem::temp_directory_path() / "ringcast-keys-XXXXXX";
-    RC_ASSERT(mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  [[nodiscard]] std::string path(std::string_view name) const { return path_ / name; }
-  /// Returns the path.
-  std::string write(std::string_view name, std::string_view text) const {
-    std::ofstream(path(name), std::ios::binary) << text;
-    return path(name);
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline constexpr std::string_view kSecret =
     "a secret of sixty-four bytes, which is enough for any of them 64";
@@ -232,7 +204,7 @@ inline const auth::Algorithms kAllAlgorithms = {
 /// kSecret and the keys of key_for(), as files without a `kid`.
 inline std::shared_ptr<const auth::KeySet> all_keys() {
   static const std::shared_ptr<const auth::KeySet> keys = [] {
-    const Folder folder;
+    const TemporaryFolder folder;
     const std::string pem =
         public_pem(key_for(Algorithm::rs256)) + public_pem(key_for(Algorithm::es256)) +
         public_pem(key_for(Algorithm::es384)) + public_pem(key_for(Algorithm::eddsa));
@@ -247,7 +219,7 @@ inline std::shared_ptr<const auth::KeySet> all_keys() {
 
 inline std::shared_ptr<const auth::KeySet> keys_of_jwks(const std::vector<std::string>& keys,
                                                         const auth::Algorithms& algorithms) {
-  const Folder folder;
+  const TemporaryFolder folder;
   auto loaded =
       auth::KeySet::load({.jwks_file = folder.write("jwks.json", jwks(keys))}, algorithms);
   RC_ASSERT(loaded.ok());

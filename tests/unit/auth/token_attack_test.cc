@@ -65,7 +65,7 @@ TEST_F(TokenAttack, AnAlgorithmThatIsNotAcceptedIsRefusedWithItsKeyPresent) {
 // The classic: HS256 with the bytes of the public key, which everybody has, as the secret.
 TEST_F(TokenAttack, APublicKeyIsNotTakenForASecret) {
   EVP_PKEY* const rsa = test::key_for(Algorithm::rs256);
-  const test::Folder folder;
+  const test::TemporaryFolder folder;
   const std::string pem = test::public_pem(rsa);
   const auto keys = KeySet::load({.key_files = {folder.write("k.pem", pem)}}, {Algorithm::rs256});
   ASSERT_TRUE(keys.ok());

@@ -122,7 +122,7 @@ TEST(TokenMaker, NoTwoTokensAreAlike) {
 }
 
 TEST(TokenMaker, SaysWhyItCannotSign) {
-  const test::Folder folder;
+  const test::TemporaryFolder folder;
   const auto file = folder.write("k", test::public_pem(test::key_for(Algorithm::rs256)));
   const auto keys = KeySet::load({.key_files = {file}}, {Algorithm::rs256});
   ASSERT_TRUE(keys.ok());

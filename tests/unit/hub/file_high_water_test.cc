@@ -12,6 +12,8 @@
 
 #include "ringcast/hub/embedded_store.h"
 
+#include "../temporary_folder.h"
+
 namespace ringcast::hub {
 namespace {
 
@@ -19,17 +21,6 @@ constexpr std::uint64_t kMs = 1'700'000'000'000;
 
 class FileHighWaterTest : public testing::Test {
  protected:
-  FileHighWaterTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "high-water-XXXXXX").string();
-    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  ~FileHighWaterTest() override {
-    std::error_code ignored;
-    std::filesystem::permissions(directory_, std::filesystem::perms::owner_all, ignored);
-    std::filesystem::remove_all(directory_, ignored);
-  }
-
   [[nodiscard]] std::string file() const { return directory_ + "/high-water"; }
   void write(const std::string& text) const { std::ofstream(file()) << text; }
   [[nodiscard]] std::string read() const {
@@ -49,7 +40,8 @@ class FileHighWaterTest : public testing::Test {
     ASSERT_GE(high_water.reserved_ms(), ms);
   }
 
-  std::string directory_;
+  const test::TemporaryFolder folder_;
+  const std::string directory_ = folder_.path();
 };
 
 TEST_F(FileHighWaterTest, MarkSurvivesARestart) {
