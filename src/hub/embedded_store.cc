@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ringcast/base/assert.h"
+
 namespace ringcast::hub {
 namespace {
 
@@ -195,6 +197,35 @@ EventId EmbeddedStore::assign(Time now) {
     ++last_.sequence;
   }
   return last_;
+}
+
+void EmbeddedStore::attach(EventSink& sink, uring::Ring&) {
+  sink_ = &sink;
+}
+
+bool EmbeddedStore::append(const Ticket& ticket, const Publication& publication, Time now) {
+  // The ID only when there is room: one that was given is never taken back.
+  if (!sink_->reserve(publication)) return false;
+  const EventId id = assign(now);
+  sink_->deliver(id, publication);
+  sink_->answer(ticket, {.id = id});
+  return true;
+}
+
+bool EmbeddedStore::sign_out(const Ticket& ticket, std::string_view topic, const SignOut& what,
+                             Time) {
+  if (!sink_->deliver_sign_out(topic, what)) return false;
+  sink_->answer(ticket, {});
+  return true;
+}
+
+bool EmbeddedStore::history(const Ticket& ticket, EventId, Time) {
+  sink_->answer(ticket, {.outcome = Outcome::not_taken});
+  return true;
+}
+
+void EmbeddedStore::on_completion(const uring::Completion&, Time) {
+  RC_ASSERT(false);  // it has nothing on the ring
 }
 
 }  // namespace ringcast::hub

@@ -12,6 +12,11 @@ constexpr std::size_t kNamesBytesMax = 1024;  // event and topic beside the data
 
 }  // namespace
 
+Exchange::Port::~Port() {
+  Reply reply;
+  while (replies.try_pop(reply)) delete reply.page;
+}
+
 Result<std::unique_ptr<Exchange>> Exchange::create(const ExchangeOptions& options) {
   std::unique_ptr<Exchange> exchange(new Exchange(options));
   auto events = RecordRing::create(

@@ -14,19 +14,38 @@ namespace {
 
 constexpr std::size_t kCommandsPerTurn = 256;
 
+constexpr std::chrono::nanoseconds kNow{0};
+
 std::string_view text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+template <class T>
+T read(std::span<const std::byte> bytes) {
+  T value;
+  RC_ASSERT(bytes.size() == sizeof value);
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return value;
+}
+
+std::uint64_t hash_of(std::string_view topic) {
+  return topic.empty() ? 0 : XXH3_64bits(topic.data(), topic.size());
+}
+
+sse::EventFields fields_of(const Publication& publication) {
+  return {.event = publication.event, .data = publication.data, .retry_ms = publication.retry_ms};
+}
+
 }  // namespace
 
-Hub::Hub(Exchange& exchange, EmbeddedStore& store, uring::Ring& ring, Counters& counters)
+Hub::Hub(Exchange& exchange, EventStore& store, uring::Ring& ring, Counters& counters)
     : exchange_(exchange),
       store_(store),
       ring_(ring),
       counters_(counters),
       replied_(exchange.shards()) {
   exchange_.hub_ring.store(&ring, std::memory_order_release);
+  store_.attach(*this, ring);
 }
 
 std::optional<std::chrono::nanoseconds> Hub::turn(Time now) {
@@ -34,24 +53,27 @@ std::optional<std::chrono::nanoseconds> Hub::turn(Time now) {
   exchange_.room_bell.woke_up();
   uring::Completion completion;
   while (ring_.next(completion)) {
-    RC_ASSERT(completion.operation == uring::Operation::wake);
+    if (completion.operation != uring::Operation::wake) store_.on_completion(completion, now);
   }
 
   const Progress progress = sequence(now);
+  EventStore::Next next = store_.turn(now);
   wake_shards();
-  if (progress == Progress::more) return std::chrono::nanoseconds(0);
+  if (progress == Progress::more || next.wait == kNow) return kNow;
 
-  // Ring the bell first, look again after: see Doorbell.
-  if (progress == Progress::no_room) {
+  // Ring the bells first, look again after: see Doorbell. What the commands wait for, and what the
+  // store waits for, may be different things.
+  if (progress == Progress::no_room || next.no_room) {
     exchange_.room_bell.about_to_sleep();
-    const Progress again = sequence(now);
+    if (progress == Progress::no_room && sequence(now) != Progress::no_room) next.wait = kNow;
+    if (next.no_room && !store_.turn(now).no_room) next.wait = kNow;
     wake_shards();
-    if (again != Progress::no_room) return std::chrono::nanoseconds(0);
-  } else {
-    exchange_.hub_bell.about_to_sleep();
-    if (commands_waiting()) return std::chrono::nanoseconds(0);
   }
-  return std::nullopt;
+  if (progress != Progress::no_room) {
+    exchange_.hub_bell.about_to_sleep();
+    if (commands_waiting()) next.wait = kNow;
+  }
+  return next.wait;
 }
 
 Hub::Progress Hub::sequence(Time now) {
@@ -82,66 +104,100 @@ bool Hub::sequence_one(std::size_t shard, std::span<const std::byte> record, Tim
   const auto event = rest.first(command.event_bytes);
   const auto topic = rest.subspan(command.event_bytes, command.topic_bytes);
   const auto data = rest.subspan(command.event_bytes + command.topic_bytes, command.data_bytes);
-  if (command.kind == RecordKind::sign_out) return pass_on_sign_out(shard, command, topic, data);
-  const sse::EventFields fields{
-      .event = text(event),
-      .data = text(data),
-      .retry_ms = command.has_retry ? std::optional(command.retry_ms) : std::nullopt};
+  const Ticket ticket{.shard = static_cast<std::uint32_t>(shard),
+                      .kind = command.kind,
+                      .origin = command.origin,
+                      .serial = command.serial};
+  switch (command.kind) {
+    case RecordKind::sign_out:
+      return store_.sign_out(ticket, text(topic), read<SignOut>(data), now);
+    case RecordKind::history:
+      return store_.history(ticket, read<EventId>(data), now);
+    case RecordKind::event:
+    case RecordKind::gap:
+      break;
+  }
+  RC_ASSERT(command.kind == RecordKind::event);
+  return store_.append(
+      ticket,
+      {.event = text(event),
+       .data = text(data),
+       .topic = text(topic),
+       .retry_ms = command.has_retry ? std::optional(command.retry_ms) : std::nullopt},
+      now);
+}
 
-  // Room for the longest ID first, the ID only then: an ID that was given is never taken back.
+bool Hub::reserve(const Publication& publication) {
   constexpr EventId kLongestId{~std::uint64_t{0}, ~std::uint64_t{0}};
-  const sse::FrameSize most = sse::frame_size(kLongestId, fields);
-  const auto out = exchange_.events().reserve(sizeof(EventRecord) + topic.size() + most.bytes);
-  if (out.empty()) return false;
+  const sse::FrameSize most = sse::frame_size(kLongestId, fields_of(publication));
+  reserved_ =
+      exchange_.events().reserve(sizeof(EventRecord) + publication.topic.size() + most.bytes);
+  return !reserved_.empty();
+}
 
-  const EventId id = store_.assign(now);
-  const auto frame_out = out.subspan(sizeof(EventRecord) + topic.size());
-  const sse::FrameSize size = sse::encode_frame(id, fields, frame_out);
-  const EventRecord header{
-      .kind = RecordKind::event,
-      .id = id,
-      .topic_hash = topic.empty() ? 0 : XXH3_64bits(topic.data(), topic.size()),
-      .topic_bytes = static_cast<std::uint32_t>(topic.size()),
-      .frame_bytes = size.bytes,
-      .chunk_head_bytes = size.chunk_head_bytes};
-  std::memcpy(out.data(), &header, sizeof header);
-  std::copy(topic.begin(), topic.end(), out.begin() + sizeof header);
+void Hub::deliver(EventId id, const Publication& publication) {
+  const std::string_view topic = publication.topic;
+  RC_ASSERT(!reserved_.empty());
+  const auto frame_out = reserved_.subspan(sizeof(EventRecord) + topic.size());
+  const sse::FrameSize size = sse::encode_frame(id, fields_of(publication), frame_out);
+  const EventRecord header{.kind = RecordKind::event,
+                           .id = id,
+                           .topic_hash = hash_of(topic),
+                           .topic_bytes = static_cast<std::uint32_t>(topic.size()),
+                           .frame_bytes = size.bytes,
+                           .chunk_head_bytes = size.chunk_head_bytes};
+  std::memcpy(reserved_.data(), &header, sizeof header);
+  std::ranges::copy(std::as_bytes(std::span(topic)), reserved_.begin() + sizeof header);
   exchange_.events().commit(sizeof header + topic.size() + size.bytes);
+  reserved_ = {};
   wrote_events_ = true;
-  reply(shard, command, id);
 
   counters_.events.add();
   counters_.event_bytes.add(size.bytes);
   counters_.last_id_ms.set(id.ms);
   counters_.last_id_sequence.set(id.sequence);
-  return true;
 }
 
-bool Hub::pass_on_sign_out(std::size_t shard, const Command& command,
-                           std::span<const std::byte> topic, std::span<const std::byte> sign_out) {
-  const EventRecord header{.kind = RecordKind::sign_out,
-                           .id = {},
-                           .topic_hash = XXH3_64bits(topic.data(), topic.size()),
-                           .topic_bytes = static_cast<std::uint32_t>(topic.size()),
-                           .frame_bytes = static_cast<std::uint32_t>(sign_out.size()),
-                           .chunk_head_bytes = 0};
-  const std::size_t bytes = sizeof header + topic.size() + sign_out.size();
+bool Hub::deliver_sign_out(std::string_view topic, const SignOut& what) {
+  return pass_on({.kind = RecordKind::sign_out, .topic_hash = hash_of(topic)}, topic,
+                 std::as_bytes(std::span(&what, 1)));
+}
+
+bool Hub::deliver_gap(const Hole& hole) {
+  const HoleRecord what{.newest = hole.newest,
+                        .oldest = hole.oldest.value_or(EventId{}),
+                        .has_oldest = hole.oldest.has_value()};
+  return pass_on({.kind = RecordKind::gap, .id = hole.id}, {}, std::as_bytes(std::span(&what, 1)));
+}
+
+bool Hub::pass_on(const EventRecord& header, std::string_view topic,
+                  std::span<const std::byte> what) {
+  EventRecord record = header;
+  record.topic_bytes = static_cast<std::uint32_t>(topic.size());
+  record.frame_bytes = static_cast<std::uint32_t>(what.size());
+  const std::size_t bytes = sizeof record + topic.size() + what.size();
   const auto out = exchange_.events().reserve(bytes);
   if (out.empty()) return false;
-  std::memcpy(out.data(), &header, sizeof header);
-  const auto behind_topic = std::copy(topic.begin(), topic.end(), out.begin() + sizeof header);
-  std::copy(sign_out.begin(), sign_out.end(), behind_topic);
+  std::memcpy(out.data(), &record, sizeof record);
+  const auto behind_topic =
+      std::ranges::copy(std::as_bytes(std::span(topic)), out.begin() + sizeof record).out;
+  std::ranges::copy(what, behind_topic);
   exchange_.events().commit(bytes);
   wrote_events_ = true;
-  reply(shard, command, {});
   return true;
 }
 
-void Hub::reply(std::size_t shard, const Command& command, const EventId& id) {
-  const bool pushed = exchange_.port(shard).replies.try_push(
-      {.kind = command.kind, .origin = command.origin, .serial = command.serial, .id = id});
+void Hub::answer(const Ticket& ticket, Answer answer) {
+  const bool pushed =
+      exchange_.port(ticket.shard)
+          .replies.try_push({.kind = ticket.kind,
+                             .outcome = answer.outcome,
+                             .origin = ticket.origin,
+                             .serial = ticket.serial,
+                             .id = answer.id,
+                             .page = answer.page.release()});  // whoever takes the reply frees it
   RC_ASSERT(pushed);  // a shard has at most `publishes_in_flight` commands without a reply
-  replied_[shard] = true;
+  replied_[ticket.shard] = true;
 }
 
 void Hub::wake_shards() {

@@ -11,6 +11,7 @@
 #include "ringcast/base/event_id.h"
 #include "ringcast/base/result.h"
 #include "ringcast/base/time.h"
+#include "ringcast/hub/event_store.h"
 
 namespace ringcast::hub {
 
@@ -65,8 +66,9 @@ class FileHighWater : public HighWater {
 
 /// The event store of a server without Redis: IDs from the clock, never backwards, not across
 /// restarts and not when the clock is set back. While the promise is late or the clock behind, the
-/// millisecond stands still and the sequence grows. Used by the hub's thread only.
-class EmbeddedStore {
+/// millisecond stands still and the sequence grows. Answers everything within the call; older
+/// events than the log holds, it has none.
+class EmbeddedStore : public EventStore {
  public:
   /// Blocks until the promise covers the next minute, or ten seconds.
   [[nodiscard]] static Result<EmbeddedStore> start(HighWater& high_water, Time now);
@@ -77,11 +79,23 @@ class EmbeddedStore {
   /// The last one that was given, or the floor.
   [[nodiscard]] EventId last() const { return last_; }
 
+  void attach(EventSink& sink, uring::Ring& ring) override;
+  [[nodiscard]] bool append(const Ticket& ticket, const Publication& publication,
+                            Time now) override;
+  [[nodiscard]] bool sign_out(const Ticket& ticket, std::string_view topic, const SignOut& what,
+                              Time now) override;
+  [[nodiscard]] bool history(const Ticket& ticket, EventId after, Time now) override;
+  void on_completion(const uring::Completion& completion, Time now) override;
+  [[nodiscard]] Next turn(Time) override { return {}; }
+  void stop(Time) override {}
+  [[nodiscard]] bool stopped() const override { return true; }
+
  private:
   EmbeddedStore(HighWater& high_water, EventId floor)
       : high_water_(&high_water), floor_(floor), last_(floor) {}
 
   HighWater* high_water_;
+  EventSink* sink_ = nullptr;
   EventId floor_;
   EventId last_;
 };

@@ -11,6 +11,7 @@
 #include "ringcast/base/record_ring.h"
 #include "ringcast/base/result.h"
 #include "ringcast/base/spsc_queue.h"
+#include "ringcast/hub/history.h"
 #include "ringcast/uring/ring.h"
 
 namespace ringcast::hub {
@@ -18,15 +19,19 @@ namespace ringcast::hub {
 enum class RecordKind : std::uint8_t {
   event,     ///< to be given an ID and delivered
   sign_out,  ///< the streams of a token are to be ended, on every shard; has neither ID nor frame
+  history,   ///< shard to hub: a page of what the log no longer holds, or does not hold yet
+  gap,       ///< hub to shards: events are missing here; has an ID
 };
 
 /// Which streams a sign-out ends.
 struct SignOut {
-  std::uint64_t session;  ///< auth::Claims::session
+  std::uint64_t session;     ///< auth::Claims::session
+  std::uint64_t expires_ms;  ///< of the token: unix milliseconds
 };
 
 /// Shard to hub. A record of this header, then event, topic and data bytes. Of a sign-out the topic
-/// is the user's own one and the data a SignOut.
+/// is the user's own one and the data a SignOut; of a history request the data is the EventId after
+/// which the page begins.
 struct Command {
   RecordKind kind;
   uring::Handle origin;  ///< the connection that waits for the reply
@@ -38,16 +43,33 @@ struct Command {
   bool has_retry;
 };
 
-/// Hub to one shard: the record is in the events ring, before every shard's cursor.
+/// What became of a command.
+enum class Outcome : std::uint8_t {
+  done,       ///< the event has its ID and cannot be lost by this process any more
+  not_taken,  ///< the store is away, or too much waits for it: nothing has happened
+  unknown,    ///< the store was given it and has not answered: it may have been taken
+};
+
+/// Hub to one shard. With the embedded store the record is in the events ring already, before every
+/// shard's cursor; with Redis it may still be on its way to here.
 struct Reply {
   RecordKind kind;
+  Outcome outcome;
   uring::Handle origin;
   std::uint32_t serial;
-  EventId id;  ///< of an event
+  EventId id;         ///< of an event
+  HistoryPage* page;  ///< of a history request that is done; owned by whoever takes the reply
+};
+
+/// What a `gap` tells all streams.
+struct HoleRecord {
+  EventId newest;  ///< the last event before the hole
+  EventId oldest;  ///< the first event after it, when has_oldest
+  bool has_oldest;
 };
 
 /// Hub to all shards. A record of this header, then topic and frame bytes; of a sign-out the frame
-/// is a SignOut.
+/// is a SignOut, of a gap a HoleRecord.
 struct EventRecord {
   RecordKind kind;
   EventId id;
@@ -82,6 +104,9 @@ class Exchange {
   struct Port {
     Port(std::unique_ptr<RecordRing> command_ring, std::size_t replies_max)
         : commands(std::move(command_ring)), replies(replies_max) {}
+    ~Port();  ///< frees the pages of replies that nobody took
+    Port(const Port&) = delete;
+    Port& operator=(const Port&) = delete;
     std::unique_ptr<RecordRing> commands;  ///< shard writes, hub reads (reader 0)
     SpscQueue<Reply> replies;              ///< hub writes, shard reads
     Doorbell bell;                         ///< of the sleeping shard

@@ -30,6 +30,7 @@ enum class Operation : std::uint8_t {
   cancel,    ///< 0 found, -ENOENT not found, -EALREADY running
   shutdown_write,  ///< our direction is ended
   close,           ///< the slot is the kernel's no more
+  poll,            ///< of a foreign descriptor: the poll mask, or -errno
   wake,            ///< another thread rang
   send,            ///< inside Ring only: a send that was refused or short
 };

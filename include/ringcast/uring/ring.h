@@ -87,7 +87,11 @@ class Ring {
   /// Closes. Only when nothing else is outstanding on the slot, or the next connection in it would
   /// be given the old one's completions.
   void close(Handle handle, Closing how);
-  /// Cancels an accept, receive or wait_writable. Its own completion follows with -ECANCELED,
+  /// Completes as Operation::poll when a descriptor that is not ours is ready for one of `events`
+  /// (POLLIN, POLLOUT), or failed. One-shot. `handle` is the caller's own name for it. Before the
+  /// descriptor is closed, cancel: an armed poll keeps the socket open.
+  void poll(int descriptor, short events, Handle handle);
+  /// Cancels an accept, receive, wait_writable or poll. Its own completion follows with -ECANCELED,
   /// unless it was already on its way; the cancel itself completes as Operation::cancel.
   void cancel(Operation operation, Handle handle);
 
