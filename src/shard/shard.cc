@@ -186,6 +186,7 @@ void Shard::Parts::handle(const uring::Completion& completion) {
     case Operation::close:
       lifecycle.on_close(slot);
       break;
+    case Operation::poll:
     case Operation::wake:
     case Operation::send:
     case Operation::none:

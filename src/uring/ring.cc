@@ -255,9 +255,16 @@ void Ring::close(Handle handle, Closing how) {
   io_uring_sqe_set_data64(entry, encode(Tag{Operation::close, handle}));
 }
 
+void Ring::poll(int descriptor, short events, Handle handle) {
+  RC_DEBUG_ASSERT(descriptor >= 0 && events != 0);
+  io_uring_sqe* entry = impl_->prepare();
+  io_uring_prep_poll_add(entry, descriptor, static_cast<unsigned>(events));
+  io_uring_sqe_set_data64(entry, encode(Tag{Operation::poll, handle}));
+}
+
 void Ring::cancel(Operation operation, Handle handle) {
   RC_DEBUG_ASSERT(operation == Operation::accept || operation == Operation::receive ||
-                  operation == Operation::writable);
+                  operation == Operation::writable || operation == Operation::poll);
   io_uring_sqe* entry = impl_->prepare();
   // By user_data: by descriptor the kernel looks through everything that is armed.
   io_uring_prep_cancel64(entry, encode(Tag{operation, handle}), 0);

@@ -32,6 +32,8 @@ const char* name_of(Operation operation) {
       return "shutdown_write";
     case Operation::close:
       return "close";
+    case Operation::poll:
+      return "poll";
     case Operation::wake:
       return "wake";
     case Operation::send:

@@ -68,7 +68,7 @@ class RingCore final : public ServerSide {
 
  private:
   enum class State : std::uint8_t { none, prepared, armed, done };
-  static constexpr std::size_t kOperations = 9;
+  static constexpr std::size_t kOperations = static_cast<std::size_t>(uring::Operation::send) + 1;
 
   struct SlotState {
     enum class Phase : std::uint8_t { free, accepting, open, closing } phase = Phase::free;
