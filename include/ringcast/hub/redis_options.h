@@ -29,7 +29,8 @@ struct RedisAddress {
 [[nodiscard]] std::string to_string(const RedisAddress& address);
 
 struct RedisOptions {
-  std::string url;  ///< "" = no Redis
+  std::string url;            ///< "" = no Redis
+  std::string password_file;  ///< "" = the password in the url; see with_password
   std::string channel = "events";
   std::string stream = "ringcast:events";
   std::uint64_t max_events = 100'000;  ///< kept in the stream, approximately
@@ -39,6 +40,14 @@ struct RedisOptions {
 
   friend bool operator==(const RedisOptions&, const RedisOptions&) = default;
 };
+
+/// The options as a start uses them: the first line of `password_file`, if there is one, is the
+/// password in the url, and `password_file` is empty. Reads that file, so not on an event loop.
+[[nodiscard]] Result<RedisOptions> with_password(RedisOptions options);
+inline constexpr std::size_t kRedisPasswordBytesMax = 4'096;
+
+/// The url with `***` in place of its password, for prints.
+[[nodiscard]] std::string masked_redis_url(std::string_view url);
 
 /// Names of the keys and of the second channel, all derived from `stream`.
 struct RedisKeys {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,8 +35,11 @@ struct WarmUp {
 /// the log begins. Blocks, up to `start_timeout_ms` while Redis cannot be reached or is loading,
 /// saying so in the log. What waiting cannot mend fails at once: a wrong password or database, a
 /// missing permission (named, with the ACL rule that grants it), a replica, a key of another type,
-/// a Redis that is too old (before 6.2).
-[[nodiscard]] Result<RedisStart> check_redis(const RedisOptions& options, const WarmUp& warm_up);
+/// a Redis that is too old (before 6.2). Of `options`, `with_password` has been made use of before.
+/// `give_up` is asked several times a second while it waits; true ends that with an error. SIGPIPE
+/// is to be ignored.
+[[nodiscard]] Result<RedisStart> check_redis(const RedisOptions& options, const WarmUp& warm_up,
+                                             const std::function<bool()>& give_up = {});
 
 /// Limits of what waits for Redis. docs/limits.md lists them.
 struct RedisStoreOptions {
