@@ -3,10 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ringcast/base/event_id.h"
 #include "ringcast/base/ip_address.h"
 #include "ringcast/http/request.h"
 #include "ringcast/uring/ring.h"
@@ -26,14 +28,19 @@ enum class Deadline : std::uint8_t {
 inline constexpr std::size_t kDeadlineKinds = 6;
 
 /// What happens once the output is out.
-enum class AfterOutput : std::uint8_t { next_request, close, become_stream };
+enum class AfterOutput : std::uint8_t {
+  next_request,
+  close,
+  become_stream,
+  catch_up,  ///< the next page of history, or become a stream
+};
 
 /// A connection in its request phase. Pooled; a stream gives it back.
 ///
 ///   reading --request--> answering ----output out----> reading | lingering | stream
 ///      |                     ^
-///      '------------> waiting (for the hub's reply, a password to be checked, or the log to reach
-///                     a position)
+///      '------------> waiting (for the hub's reply, a password to be checked, the log to reach
+///                     a position, or a place to ask for history)
 struct Connection {
   enum class State : std::uint8_t { reading, waiting, answering };
   /// A limit that the connection was over when it was accepted: it is told so.
@@ -60,6 +67,15 @@ struct Connection {
     std::size_t input_used = 0;  ///< of `input`, taken by the parser
     std::size_t output_sent = 0;
     std::uint64_t waits_for_position = 0;  ///< of the inbox, before the stream can be opened
+    /// Of a stream that is served from the store's history before it joins the log.
+    struct History {
+      EventId position;  ///< the client has everything up to here, or was told of the gap
+      bool catching_up = false;
+      bool began = false;  ///< the head is out, or on its way
+      /// Of the inbox, once known: when it is read up to here, the log has come to `position`.
+      std::optional<std::uint64_t> log_there_at;
+      bool holds_place = false;  ///< among those that may have a page at a time
+    } history;
     std::uint64_t deadline_since_ns = 0;
   };
 

@@ -68,6 +68,8 @@ void Requests::release(uring::Slot slot) {
   Stream& stream = context_.table[slot];
   Connection& connection = pool_[stream.extra];
   if (connection.at.deadline == Deadline::password) give_up_password(connection);
+  if (connection.at.history.catching_up) context_.counters.streams_catching_up.sub();
+  give_back_place(connection);
   set_deadline(connection, Deadline::none);
   if (connection.at.stream_reserved) {
     streams_.unreserve();
@@ -295,23 +297,12 @@ void Requests::output_done(Connection& connection) {
     case AfterOutput::close:
       finish(slot);
       return;
-    case AfterOutput::become_stream: {
-      if (connection.at.ended_by_peer) {
-        abort(slot);
-        return;
-      }
-      const sse::Wire wire =
-          connection.parser.request().minor_version == 0 ? sse::Wire::plain : sse::Wire::chunked;
-      const Streams::Opening opening{
-          .topic_set = connection.at.topic_set, .owner = connection.at.owner, .wire = wire};
-      connection.at.stream_reserved = false;  // the stream's from now on
-      const bool paused = connection.at.receive_paused;
-      release(slot);
-      streams_.open(slot, opening);
-      const Stream& stream = context_.table[slot];
-      if (paused && !stream.is(Armed::receive)) lifecycle_.arm_receive(slot);
+    case AfterOutput::become_stream:
+      become_stream(connection);
       return;
-    }
+    case AfterOutput::catch_up:
+      go_on_catching_up(connection);
+      return;
     case AfterOutput::next_request:
       connection.parser.reset();
       ++connection.serial;

@@ -90,7 +90,22 @@ class Requests {
   void handle_session(Connection& connection, const http::Request& request);
   void handle_other(Connection& connection, const http::Request& request);
   void handle_preflight(Connection& connection, const http::Request& request);
-  void handle_reply(const hub::Reply& reply);
+  void handle_reply(const hub::Reply& reply, const hub::HistoryPage* page);
+
+  // A stream that asks for what the log does not hold: history.cc.
+
+  /// Asks the hub for the page after the connection's position, now or when there is a place.
+  void ask_history(Connection& connection);
+  void send_history_command(Connection& connection);
+  void handle_history(Connection& connection, hub::Outcome outcome, const hub::HistoryPage* page);
+  /// The client has what it was sent: the next page, or the log.
+  void go_on_catching_up(Connection& connection);
+  void become_stream(Connection& connection);
+  /// Ends it in good order; it has its cursor, and comes back with it. `reason` of the `closing`
+  /// event, empty = without one.
+  void end_history(Connection& connection, std::string_view reason);
+  /// The page is with the client, or the connection ends: another may ask.
+  void give_back_place(Connection& connection);
   void handle_verdict(const auth::PasswordVerdict& verdict);
 
   struct Subscription {
@@ -184,6 +199,8 @@ class Requests {
   std::vector<auth::PasswordVerdict> verdicts_;
   std::uint64_t requests_ = 0;
   std::size_t commands_in_flight_ = 0;
+  std::deque<uring::Handle> waiting_for_place_;  // to ask for history
+  std::size_t history_places_used_ = 0;
   std::uint32_t refusals_ = 0;
   bool wrote_commands_ = false;
   bool draining_ = false;

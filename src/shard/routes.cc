@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <optional>
 
 #include "ringcast/base/assert.h"
@@ -21,6 +22,16 @@ constexpr std::uint32_t kAddressRetrySeconds = 5;
 
 bool wants_stream(const http::Request& request) {
   return request.path == "/events" && request.method == http::Method::get;
+}
+
+std::string_view not_done(const hub::Reply& reply) {
+  if (reply.kind == hub::RecordKind::sign_out) {
+    return "signed out here, but other servers could not be told: they take the token until it "
+           "expires";
+  }
+  return reply.outcome == hub::Outcome::unknown
+             ? "Redis has not confirmed the event: it may have been taken"
+             : "the event was not taken: Redis does not take events at the moment";
 }
 
 std::string named(std::string_view before, std::string_view topic) {
@@ -243,6 +254,10 @@ void Requests::retry_waiting_for_log() {
     waiting_for_log_.pop_front();
     if (!waits) continue;
     connection->at.waits_for_position = 0;
+    if (connection->at.history.catching_up) {
+      go_on_catching_up(*connection);
+      continue;
+    }
     prepare(*connection);
     handle_events(*connection, connection->parser.request(), false);
   }
@@ -296,6 +311,12 @@ void Requests::handle_events(Connection& connection, const http::Request& reques
   }
   connection.at.stream_reserved = true;
   connection.at.topic_set = context_.sets.intern(std::move(wanted.topics));
+  if (const auto requested = streams_.beyond_log(wanted.position)) {
+    connection.at.history = {.position = *requested, .catching_up = true};
+    context_.counters.streams_catching_up.add();
+    ask_history(connection);
+    return;
+  }
   const sse::Wire wire = request.minor_version == 0 ? sse::Wire::plain : sse::Wire::chunked;
   http::write_stream_head(connection.output, request.minor_version, head(true));
   streams_.begin(connection.at.slot, wanted.position, wire, connection.output);
@@ -376,12 +397,16 @@ void Requests::take_replies() {
   hub::Reply reply;
   while (context_.port.replies.try_pop(reply)) {
     --commands_in_flight_;
-    if (reply.kind == hub::RecordKind::event) context_.counters.publishes_accepted.add();
-    handle_reply(reply);
+    const std::unique_ptr<hub::HistoryPage> page(reply.page);
+    handle_reply(reply, page.get());
   }
 }
 
-void Requests::handle_reply(const hub::Reply& reply) {
+void Requests::handle_reply(const hub::Reply& reply, const hub::HistoryPage* page) {
+  const bool done = reply.outcome == hub::Outcome::done;
+  if (reply.kind == hub::RecordKind::event) {
+    (done ? context_.counters.publishes_accepted : context_.counters.publishes_overloaded).add();
+  }
   // The connection may be gone, and its slot another's: then the event stands and nobody hears of
   // it.
   Connection* const found = find(reply.origin);
@@ -392,9 +417,17 @@ void Requests::handle_reply(const hub::Reply& reply) {
   }
   const bool keep = connection.at.reply_keep_alive && !draining_;
   prepare(connection);
+  if (reply.kind == hub::RecordKind::history) {
+    handle_history(connection, reply.outcome, page);
+    return;
+  }
+  if (reply.kind == hub::RecordKind::sign_out) add_line("Set-Cookie", cookie({}));
+  if (!done) {
+    answer_error(connection, 503, not_done(reply), kOverloadRetrySeconds);
+    return;
+  }
   if (reply.kind == hub::RecordKind::sign_out) {
     add_request_id(connection);
-    add_line("Set-Cookie", cookie({}));
     http::ResponseWriter(connection.output, 204, head(keep)).no_body();
   } else {
     std::array<char, kEventIdTextMax> id;

@@ -13,6 +13,7 @@
 #include "pump.h"
 #include "requests.h"
 #include "sender.h"
+#include "server_events.h"
 #include "streams.h"
 
 namespace ringcast::shard {
@@ -52,9 +53,14 @@ struct Shard::Parts {
   sse::Ordinal served_at_append = 0;
   bool append_news();
   [[nodiscard]] bool may_append(std::size_t frame_bytes) const;
-  /// False when it must wait for streams that are late.
+  /// False when it must wait for streams that are late; the next two likewise.
+  [[nodiscard]] bool append_or_wait(const hub::EventRecord& record,
+                                    std::span<const std::byte> topic,
+                                    std::span<const std::byte> frame);
   [[nodiscard]] bool append(const hub::EventRecord& record, std::span<const std::byte> topic,
                             std::span<const std::byte> frame);
+  /// Events are missing: every stream is told, in the order of events.
+  [[nodiscard]] bool append_gap(const hub::EventRecord& record, std::span<const std::byte> hole);
   void sign_out(std::span<const std::byte> topic, std::span<const std::byte> record);
   /// Returns the time of the next call, or 0.
   [[nodiscard]] std::uint64_t drain(bool requested);
@@ -80,7 +86,8 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardOptions& options, const 
                               std::move(table).value(), std::move(log).value())));
 }
 
-Shard::Shard(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Shard::Shard(std::unique_ptr<Parts> parts)
+    : accept_requested_(parts->context.options.accept_at_once), parts_(std::move(parts)) {}
 Shard::~Shard() = default;
 
 void Shard::set_policy(std::shared_ptr<const Policy> policy) {
@@ -123,7 +130,9 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   sooner(parts.lifecycle.expire_lingering());
   sooner(parts.drain(drain_requested_.load(std::memory_order_acquire)));
   sooner(parts.requests.make_room());
-  parts.lifecycle.arm_accepts(parts.requests.connections_free());
+  if (accept_requested_.load(std::memory_order_acquire)) {
+    parts.lifecycle.arm_accepts(parts.requests.connections_free());
+  }
   sooner(parts.lifecycle.next_accept_try_ns());
   sooner(parts.streams.tick());
   // What replies and deadlines led to leaves in the next turn at the latest.
@@ -249,9 +258,9 @@ bool Shard::Parts::append_news() {
     const auto frame = bytes.subspan(sizeof record + record.topic_bytes, record.frame_bytes);
     if (record.kind == hub::RecordKind::sign_out) {
       sign_out(topic, frame);
-    } else if (!may_append(record.frame_bytes) || !append(record, topic, frame)) {
-      context.counters.append_waits.add();
-      append_waits = true;
+    } else if (record.kind == hub::RecordKind::gap) {
+      if (!append_gap(record, frame)) break;
+    } else if (!append_or_wait(record, topic, frame)) {
       break;
     }
     inbox.release(reader);
@@ -297,10 +306,38 @@ bool Shard::Parts::append(const hub::EventRecord& record, std::span<const std::b
   return true;
 }
 
+bool Shard::Parts::append_or_wait(const hub::EventRecord& record, std::span<const std::byte> topic,
+                                  std::span<const std::byte> frame) {
+  if (may_append(frame.size()) && append(record, topic, frame)) return true;
+  context.counters.append_waits.add();
+  append_waits = true;
+  return false;
+}
+
+bool Shard::Parts::append_gap(const hub::EventRecord& record, std::span<const std::byte> what) {
+  hub::HoleRecord hole{};
+  RC_ASSERT(what.size() == sizeof hole);
+  std::memcpy(&hole, what.data(), sizeof hole);
+  const std::string data = gap_data(
+      hole.newest, hole.has_oldest ? std::optional(hole.oldest) : std::nullopt, std::nullopt);
+  const sse::EventFields fields{.event = context.options.stream.names.gap, .data = data};
+  const sse::FrameSize size = sse::frame_size(std::nullopt, fields);
+  std::vector<std::byte> frame(size.bytes);
+  sse::encode_frame(std::nullopt, fields, frame);
+  hub::EventRecord event = record;
+  event.topic_hash = 0;
+  event.chunk_head_bytes = size.chunk_head_bytes;
+  if (!append_or_wait(event, {}, frame)) return false;
+  context.counters.gaps.add();
+  return true;
+}
+
 void Shard::Parts::sign_out(std::span<const std::byte> topic, std::span<const std::byte> record) {
   hub::SignOut what{};
   RC_ASSERT(record.size() == sizeof what);
   std::memcpy(&what, record.data(), sizeof what);
+  // It may have been another instance that was asked.
+  context.services.signed_out.add(what.session, what.expires_ms, context.now.unix_ms);
   streams.sign_out({reinterpret_cast<const char*>(topic.data()), topic.size()}, what.session);
 }
 

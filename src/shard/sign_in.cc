@@ -171,7 +171,8 @@ void Requests::handle_logout(Connection& connection, const http::Request& reques
     answer(connection, keep ? AfterOutput::next_request : AfterOutput::close);
     return;
   }
-  const hub::SignOut what{.session = identity_.claims.session};
+  const hub::SignOut what{.session = identity_.claims.session,
+                          .expires_ms = identity_.claims.expires_ms};
   std::string data(sizeof what, '\0');
   std::memcpy(data.data(), &what, sizeof what);
   std::string topic(auth::kUserTopicPrefix);

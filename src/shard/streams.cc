@@ -60,10 +60,71 @@ bool Streams::is_ahead_of_log(const Position& position) const {
   return requested && *requested > context_.log->newest();
 }
 
+sse::Ordinal Streams::oldest_open() const {
+  return std::max(context_.log->tail(), pump_.join_floor());
+}
+
+std::optional<EventId> Streams::beyond_log(const Position& position) const {
+  if (!context_.options.older_history || !position.asked) return std::nullopt;
+  const auto requested = parse_event_id(position.text);
+  if (!requested || may_join(*requested)) return std::nullopt;
+  return requested;
+}
+
+bool Streams::may_join(EventId position) const {
+  const sse::BroadcastLog& log = *context_.log;
+  return position >= log.before(oldest_open()) && position <= log.newest();
+}
+
+bool Streams::join_at(uring::Slot slot, EventId position) {
+  if (position < context_.log->before(oldest_open())) return false;
+  context_.table[slot].cursor = context_.log->resume(position).cursor;
+  return true;
+}
+
+void Streams::begin_history(EventId requested, const hub::HistoryPage& page, sse::Wire wire,
+                            std::string& out) {
+  const bool exact = page.found == hub::HistoryPage::Found::exact;
+  context_.counters.streams_resumed.add();
+  append_event(out, wire, exact ? std::optional(requested) : std::nullopt,
+               {.event = context_.options.stream.names.heartbeat,
+                .retry_ms = context_.options.stream.retry_ms});
+}
+
+void Streams::append_history(EventId requested, const hub::HistoryPage& page,
+                             std::uint32_t topic_set, sse::Wire wire, std::string& out) {
+  if (page.found != hub::HistoryPage::Found::exact) {
+    context_.counters.gaps.add();
+    const EventId newest = std::max(page.last, context_.log->newest());
+    const std::string data = gap_data(requested, page.oldest,
+                                      newest == EventId{} ? std::nullopt : std::optional(newest));
+    append_event(out, wire, std::nullopt,
+                 {.event = context_.options.stream.names.gap, .data = data});
+  }
+  const auto topics = context_.sets.topics(topic_set);
+  for (const hub::HistoryEvent& event : page.events) {
+    const auto topic = event.topic_bytes == 0
+                           ? std::optional(sse::kPublicTopic)
+                           : context_.topics.find(page.topic(event), event.topic_hash);
+    if (!topic || !std::ranges::binary_search(topics, *topic)) continue;
+    const auto frame =
+        sse::on_wire(std::as_bytes(std::span(page.frame(event))), event.chunk_head_bytes, wire);
+    out.append(reinterpret_cast<const char*>(frame.data()), frame.size());
+    context_.counters.history_events.add();
+  }
+}
+
+std::string_view Streams::over(Owners::Handle owner) const {
+  if (owner == Owners::kNone) return {};
+  const Owner& who = context_.owners[owner];
+  if (who.signed_out || context_.services.signed_out.contains(who.session)) return "signed-out";
+  return context_.now.mono_ns / kNsPerSecond >= who.ends_s ? "expired" : "";
+}
+
 void Streams::begin(uring::Slot slot, const Position& position, sse::Wire wire, std::string& out) {
   const sse::BroadcastLog& log = *context_.log;
   const StreamOptions& options = context_.options.stream;
-  const sse::Ordinal oldest = std::max(log.tail(), pump_.join_floor());
+  const sse::Ordinal oldest = oldest_open();
   sse::Resume resume{.cursor = options.replay_on_connect ? oldest : log.head()};
   std::optional<EventId> continues_from = log.before(resume.cursor);
   std::optional<EventId> requested;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +30,22 @@ class Streams : public Pump::SlowStreams {
     bool asked = false;       ///< false: a fresh stream
     std::string_view text{};  ///< at most 64 bytes; may be anything
   };
+  /// The position, if only the event store can say what follows it: the log begins after it, or has
+  /// not come to it.
+  [[nodiscard]] std::optional<EventId> beyond_log(const Position& position) const;
+  /// True when the log holds everything after `position`, and has come to it.
+  [[nodiscard]] bool may_join(EventId position) const;
+  /// Sets the slot's cursor behind `position`; false when the log begins after it.
+  [[nodiscard]] bool join_at(uring::Slot slot, EventId position);
+  /// Appends what a stream begins with that is served from history first: `page` is the first one.
+  void begin_history(EventId requested, const hub::HistoryPage& page, sse::Wire wire,
+                     std::string& out);
+  /// Appends the `gap` that `page` has to tell of, if any, and its events of the stream's topics.
+  void append_history(EventId requested, const hub::HistoryPage& page, std::uint32_t topic_set,
+                      sse::Wire wire, std::string& out);
+  /// Why the owner of a stream that is not open yet may have it no longer: `signed-out`, `expired`,
+  /// or an empty text.
+  [[nodiscard]] std::string_view over(Owners::Handle owner) const;
   /// Appends what a stream begins with, S1: `retry:` and a heartbeat with the position it continues
   /// from, and the `gap` if there is one. Sets the slot's cursor.
   void begin(uring::Slot slot, const Position& position, sse::Wire wire, std::string& out);
@@ -66,6 +83,8 @@ class Streams : public Pump::SlowStreams {
   [[nodiscard]] std::uint64_t drain_deadline_ns() const;
 
  private:
+  /// The oldest event that newcomers may begin with.
+  [[nodiscard]] sse::Ordinal oldest_open() const;
   enum class Reason { drain, slow, expired, signed_out };
 
   void sweep_heartbeats(std::uint32_t slots);

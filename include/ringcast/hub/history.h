@@ -14,7 +14,7 @@ namespace ringcast::hub {
 /// Entries of the store that are looked at for one page, and bytes of frames in one at most. A page
 /// takes one event in any case.
 inline constexpr std::size_t kHistoryPageEvents = 128;
-inline constexpr std::size_t kHistoryPageBytes = std::size_t{1} << 20;
+inline constexpr std::size_t kHistoryPageBytes = std::size_t{128} << 10;
 
 /// An event of a page; topic and frame are parts of `HistoryPage::bytes`, the frame behind the
 /// topic.
@@ -38,6 +38,9 @@ struct HistoryPage {
 
   Found found = Found::exact;
   EventId last;                   ///< the position after this page; of `beyond`, the newest event
+  /// The store holds nothing after `last`, and everything up to it has been delivered to the shards
+  /// before this page.
+  bool at_end = false;
   std::optional<EventId> oldest;  ///< of a `gap`: the first event that is kept
   std::vector<HistoryEvent> events;
   std::string bytes;

@@ -26,6 +26,8 @@ struct alignas(64) Counters {
   Counter streams_ended_signed_out;  ///< their user signed out
   Counter streams_blocked;           ///< gauge
   Counter streams_paced;             ///< gauge: have news and wait, stream_sends_per_second
+  Counter streams_catching_up;  ///< gauge: sent older events than the log holds, from the store
+  Counter history_events;       ///< sent to them
   Counter gaps;
   Counter heartbeats;
   Counter events_appended;

@@ -78,7 +78,9 @@ struct ShardOptions {
   std::uint32_t slots = 1024;       ///< connections at most
   std::uint32_t streams_max = 960;  ///< the other slots are for requests, and to say "no" with
   std::uint32_t drain_ms = 10'000;
-  EventId floor{};  ///< the newest ID at start
+  EventId floor{};             ///< the newest ID at start
+  bool accept_at_once = true;  ///< false: only after Shard::begin_accepting
+  bool older_history = false;  ///< the event store holds more than the log: see hub::EventStore
   StreamOptions stream;
   HistoryOptions history;
   LimitOptions limits;

@@ -38,6 +38,10 @@ class Shard {
   /// over `drain_ms`. Any thread; the caller then wakes the ring.
   void request_drain() { drain_requested_.store(true, std::memory_order_release); }
 
+  /// Takes connections from now on; not called unless the options say so. Any thread; the caller
+  /// then wakes the ring.
+  void begin_accepting() { accept_requested_.store(true, std::memory_order_release); }
+
   /// Replaces the policy between two turns: requests that begin after that see it, streams stay as
   /// they are.
   void set_policy(std::shared_ptr<const Policy> policy);
@@ -52,6 +56,7 @@ class Shard {
   explicit Shard(std::unique_ptr<Parts> parts);
 
   std::atomic<bool> drain_requested_{false};
+  std::atomic<bool> accept_requested_;
   std::unique_ptr<Parts> parts_;
 };
 
