@@ -12,6 +12,8 @@
 #include <gtest/gtest.h>
 #include <xxhash.h>
 
+#include "ringcast/hub/embedded_store.h"
+
 namespace ringcast::hub {
 namespace {
 
