@@ -160,6 +160,65 @@ constexpr std::array kHubMetrics = std::to_array<Metric<Hub>>({
     {"ringcast_hub_wakes_total", kCounter, kOne, "Sleeping shards woken.", &Hub::wakes},
 });
 
+using Redis = hub::RedisCounters;
+constexpr std::string_view kConnected = "ringcast_redis_connected";
+constexpr std::string_view kConnectedHelp = "1 while this connection to Redis works.";
+constexpr std::array kRedisMetrics = std::to_array<Metric<Redis>>({
+    {kConnected, kGauge, kOne, kConnectedHelp, &Redis::commands_connected,
+     "connection=\"commands\""},
+    {kConnected, kGauge, kOne, kConnectedHelp, &Redis::tail_connected, "connection=\"tail\""},
+    {kConnected, kGauge, kOne, kConnectedHelp, &Redis::channel_connected, "connection=\"channel\""},
+    {"ringcast_redis_reconnects_total", kCounter, kOne, "Connections to Redis that were made anew.",
+     &Redis::reconnects},
+    {"ringcast_redis_published_total", kCounter, kOne, "Publications that Redis took.",
+     &Redis::published},
+    {"ringcast_redis_not_taken_total", kCounter, kOne, "Publications that Redis did not take.",
+     &Redis::not_taken},
+    {"ringcast_redis_unknown_total", kCounter, kOne,
+     "Publications that Redis may have taken: it did not answer in time.", &Redis::unknown},
+    {"ringcast_redis_resent_total", kCounter, kOne,
+     "Publications sent again after it was certain that Redis did not have them.", &Redis::resent},
+    {"ringcast_redis_queue_events", kGauge, kOne, "Publications that Redis has not answered.",
+     &Redis::queue_events},
+    {"ringcast_redis_queue_bytes", kGauge, kOne, "Bytes of them.", &Redis::queue_bytes},
+    {"ringcast_redis_entries_total", kCounter, kOne, "Entries of the stream that were read.",
+     &Redis::entries},
+    {"ringcast_redis_entries_invalid_total", kCounter, kOne,
+     "Entries of the stream that are no event.", &Redis::entries_invalid},
+    {"ringcast_redis_current_timestamp_seconds", kGauge, Unit::ms_to_seconds,
+     "When this instance had last read all of the stream, since the Unix epoch.",
+     &Redis::last_current_ms},
+    {"ringcast_redis_caught_up", kGauge, kOne,
+     "1 once all has been read that was in the stream at start.", &Redis::caught_up},
+    {"ringcast_redis_holes_total", kCounter, kOne,
+     "Times that the stream was trimmed before it was read.", &Redis::holes},
+    {"ringcast_redis_went_backwards_total", kCounter, kOne,
+     "Times that Redis had lost events of the stream.", &Redis::went_backwards},
+    {"ringcast_redis_history_pages_total", kCounter, kOne,
+     "Pages read for positions that the history no longer has.", &Redis::history_pages},
+    {"ringcast_redis_history_waiting", kGauge, kOne, "Streams that wait for such a page.",
+     &Redis::history_waiting},
+    {"ringcast_redis_history_refused_total", kCounter, kOne,
+     "Pages refused because Redis was away or too many waited.", &Redis::history_refused},
+    {"ringcast_redis_channel_messages_total", kCounter, kOne, "Messages heard on the channel.",
+     &Redis::channel_messages},
+    {"ringcast_redis_channel_relayed_total", kCounter, kOne,
+     "Messages of the channel that this instance appended to the stream.", &Redis::channel_relayed},
+    {"ringcast_redis_channel_invalid_total", kCounter, kOne,
+     "Messages of the channel that are no event.", &Redis::channel_invalid},
+    {"ringcast_redis_channel_dropped_total", kCounter, kOne,
+     "Messages of the channel that were lost because their queue was full.",
+     &Redis::channel_dropped},
+    {"ringcast_redis_channel_queue", kGauge, kOne,
+     "Messages of the channel that are not in the stream yet.", &Redis::channel_queue},
+    {"ringcast_redis_relay", kGauge, kOne, "1 while this instance relays the channel.",
+     &Redis::relay},
+    {"ringcast_redis_standing", kGauge, kOne,
+     "1 while this instance relays the channel or could take over.", &Redis::standing},
+    {"ringcast_redis_takeovers_total", kCounter, kOne, "Times that this instance became the relay.",
+     &Redis::takeovers},
+});
+
 // The count of an aggregate's members: the most initialisers that it takes. It keeps the tables
 // above complete: a counter that is added without a metric does not compile.
 struct AnyMember {
@@ -179,6 +238,7 @@ constexpr bool has_members() {
 }
 static_assert(has_members<Shard, kShardMetrics.size()>(), "each shard counter needs a metric");
 static_assert(has_members<Hub, kHubMetrics.size()>(), "each hub counter needs a metric");
+static_assert(has_members<Redis, kRedisMetrics.size()>(), "each Redis counter needs a metric");
 
 void append_number(std::string& out, std::uint64_t value) {
   std::array<char, 20> text;
@@ -226,6 +286,40 @@ void append_metric(std::string& out, std::string_view name, Kind kind, std::stri
   out += name;
   out += ' ';
   append_value(out, value, Unit::one);
+}
+
+/// Of a struct that there is one of.
+template <class Counters, std::size_t kCount>
+void append_single(std::string& out, const std::array<Metric<Counters>, kCount>& metrics,
+                   const Counters& counters) {
+  std::string_view described;
+  for (const Metric<Counters>& metric : metrics) {
+    if (metric.name != described) append_head(out, metric.name, metric.kind, metric.help);
+    described = metric.name;
+    out += metric.name;
+    if (!metric.label.empty()) {
+      out += '{';
+      out += metric.label;
+      out += '}';
+    }
+    out += ' ';
+    append_value(out, (counters.*metric.value).get(), metric.unit);
+  }
+}
+
+/// How far behind the stream this instance can be at most; 0 before it has read all of it once.
+void append_redis_lag(std::string& out, const hub::RedisCounters& counters) {
+  timespec wall{};
+  clock_gettime(CLOCK_REALTIME, &wall);
+  const auto now_ms = static_cast<std::uint64_t>(wall.tv_sec) * 1'000 +
+                      static_cast<std::uint64_t>(wall.tv_nsec) / 1'000'000;
+  const std::uint64_t current_ms = counters.last_current_ms.get();
+  const bool known = current_ms != 0 && current_ms < now_ms;
+  constexpr std::string_view kName = "ringcast_redis_lag_seconds";
+  append_head(out, kName, Kind::gauge, "Time since this instance had last read all of the stream.");
+  out += kName;
+  out += ' ';
+  append_value(out, known ? now_ms - current_ms : 0, Unit::ms_to_seconds);
 }
 
 /// The fields of a small file of /proc, or an empty text.
@@ -326,13 +420,10 @@ std::string render_metrics(const MetricsSources& sources) {
       append_value(out, (sources.shards[shard]->*metric.value).get(), metric.unit);
     }
   }
-  if (sources.hub != nullptr) {
-    for (const Metric<Hub>& metric : kHubMetrics) {
-      append_head(out, metric.name, metric.kind, metric.help);
-      out += metric.name;
-      out += ' ';
-      append_value(out, (sources.hub->*metric.value).get(), metric.unit);
-    }
+  if (sources.hub != nullptr) append_single(out, kHubMetrics, *sources.hub);
+  if (sources.redis != nullptr) {
+    append_single(out, kRedisMetrics, *sources.redis);
+    append_redis_lag(out, *sources.redis);
   }
   if (sources.audit != nullptr) {
     append_metric(out, "ringcast_audit_lines_written_total", kCounter,

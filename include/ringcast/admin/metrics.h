@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ringcast/hub/counters.h"
+#include "ringcast/hub/redis_counters.h"
 #include "ringcast/shard/counters.h"
 
 namespace ringcast::admin {
@@ -15,6 +16,7 @@ struct MetricsSources {
   std::vector<const shard::Counters*> shards;  ///< in the order of their index
   const hub::Counters* hub = nullptr;          ///< null: no hub metrics
   const AuditWriter* audit = nullptr;          ///< null: no audit metrics
+  const hub::RedisCounters* redis = nullptr;   ///< null: no Redis metrics
 };
 
 /// Every counter, and what the kernel knows of the process, in the Prometheus text format 0.0.4.

@@ -60,15 +60,18 @@ TEST(Metrics, TheTextIsWellFormed) {
   const shard::Counters shards[3];
   const hub::Counters hub;
   const AuditWriter audit;
+  const hub::RedisCounters redis;
   const Exposition all =
-      parse(render_metrics({{&shards[0], &shards[1], &shards[2]}, &hub, &audit}));
+      parse(render_metrics({{&shards[0], &shards[1], &shards[2]}, &hub, &audit, &redis}));
   for (const auto& [name, type] : all.type) {
     EXPECT_TRUE(name.starts_with("ringcast_")) << name;
     EXPECT_EQ(name.ends_with("_total"), type == "counter") << name;
     ASSERT_TRUE(all.of.contains(name)) << "no sample of " << name;
     const bool per_shard = all.of.at(name).begin()->find("{shard=") != std::string::npos;
-    const std::size_t labels = name == "ringcast_limited_total" ? 5 : 1;
-    EXPECT_EQ(all.of.at(name).size(), per_shard ? 3 * labels : 1u) << name;
+    const std::size_t labels = name == "ringcast_limited_total"     ? 5
+                               : name == "ringcast_redis_connected" ? 3
+                                                                    : 1;
+    EXPECT_EQ(all.of.at(name).size(), per_shard ? 3 * labels : labels) << name;
   }
 }
 
@@ -142,7 +145,42 @@ TEST(Metrics, AuditLinesAreCounted) {
   EXPECT_FALSE(parse(render_metrics({})).type.contains("ringcast_audit_lines_written_total"));
 }
 
-// Both structs hold nothing but counters, so they can be filled as if they were arrays of them.
+TEST(Metrics, RedisIsShownWhereThereIsOne) {
+  hub::RedisCounters redis;
+  redis.tail_connected.set(1);
+  redis.queue_events.set(7);
+  redis.relay.set(1);
+  redis.last_current_ms.set(1'700'000'000'042);
+  const Exposition all = parse(render_metrics({.redis = &redis}));
+  const auto connected = [&all](const std::string& name) {
+    return all.value.at("ringcast_redis_connected{connection=\"" + name + "\"}");
+  };
+  EXPECT_EQ(connected("commands"), "0");
+  EXPECT_EQ(connected("tail"), "1");
+  EXPECT_EQ(connected("channel"), "0");
+  EXPECT_EQ(all.value.at("ringcast_redis_queue_events"), "7");
+  EXPECT_EQ(all.value.at("ringcast_redis_relay"), "1");
+  EXPECT_EQ(all.value.at("ringcast_redis_current_timestamp_seconds"), "1700000000.042");
+  for (const auto& [name, type] : parse(render_metrics({})).type) {
+    EXPECT_FALSE(name.starts_with("ringcast_redis_")) << name;
+  }
+}
+
+TEST(Metrics, LagIsTheTimeSinceAllWasRead) {
+  const auto lag = [](std::uint64_t last_current_ms) {
+    hub::RedisCounters redis;
+    redis.last_current_ms.set(last_current_ms);
+    const Exposition all = parse(render_metrics({.redis = &redis}));
+    return std::stod(all.value.at("ringcast_redis_lag_seconds"));
+  };
+  const auto now_ms = static_cast<std::uint64_t>(std::time(nullptr)) * 1'000;
+  EXPECT_GE(lag(now_ms - 5'000), 5);
+  EXPECT_LT(lag(now_ms - 5'000), 30);
+  EXPECT_EQ(lag(0), 0) << "nothing was read yet";
+  EXPECT_EQ(lag(now_ms + 60'000), 0) << "the clock was set back";
+}
+
+// The structs hold nothing but counters, so they can be filled as if they were arrays of them.
 template <class Counters>
 std::set<std::string> fill(Counters& counters, std::uint64_t first) {
   std::set<std::string> expected;
@@ -157,9 +195,12 @@ std::set<std::string> fill(Counters& counters, std::uint64_t first) {
 TEST(Metrics, EveryCounterIsExported) {
   shard::Counters shard;
   hub::Counters hub;
+  hub::RedisCounters redis;
   std::set<std::string> missing = fill(shard, 1'000'000'001);
   missing.merge(fill(hub, 2'000'000'001));
-  const Exposition all = parse(render_metrics({{&shard}, &hub}));
+  missing.merge(fill(redis, 3'000'000'001));
+  Exposition all = parse(render_metrics({.shards = {&shard}, .hub = &hub, .redis = &redis}));
+  all.value.erase("ringcast_redis_lag_seconds");  // made of one that is there
   std::size_t found = 0;
   for (const auto& [series, value] : all.value) {
     if (series.starts_with("ringcast_process") || series.starts_with("ringcast_build")) continue;
@@ -174,7 +215,9 @@ TEST(Metrics, EveryCounterIsExported) {
   for (const std::string& value : missing) {
     const std::uint64_t number = std::stoull(value);
     const std::uint64_t last =
-        number > 2'000'000'000
+        number > 3'000'000'000
+            ? 3'000'000'001 + offsetof(hub::RedisCounters, takeovers) / sizeof(Counter)
+        : number > 2'000'000'000
             ? 2'000'000'001 + offsetof(hub::Counters, wakes) / sizeof(Counter)
             : 1'000'000'001 + offsetof(shard::Counters, cpu_ns) / sizeof(Counter);
     EXPECT_GT(number, last);
