@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
@@ -38,6 +39,60 @@ int usage_error(const std::string& reason) {
   return kExitUsage;
 }
 
+struct Redis {
+  std::string publish;
+  std::string subscribe;
+};
+
+/// Reads the addresses. Why not, if they cannot be.
+std::optional<std::string> read_addresses(Plan& plan, const std::vector<std::string>& urls,
+                                          const std::string& publish_url, const Redis& redis) {
+  using ringcast::load::parse_redis_url;
+  using ringcast::load::parse_url;
+  for (const std::string& text : urls) {
+    auto url = parse_url(text);
+    if (!url) return url.error().message;
+    plan.events.push_back(std::move(url.value()));
+  }
+  if (plan.streams > 0 && urls.empty()) return "--streams needs --url";
+  if (plan.publications > 0 && publish_url.empty() == redis.publish.empty()) {
+    return "--events needs either --publish-url or --publish-redis";
+  }
+  if (plan.publications > 0 && redis.publish.empty()) {
+    auto url = parse_url(publish_url);
+    if (!url) return url.error().message;
+    plan.publish = std::move(url.value());
+  }
+  if (!redis.publish.empty()) {
+    auto url = parse_redis_url(redis.publish);
+    if (!url) return "--publish-redis " + url.error().message;
+    plan.publish_redis = std::move(url.value());
+  }
+  if (redis.subscribe.empty()) {
+    if (plan.subscribers + plan.others_messages == 0) return std::nullopt;
+    return "--subscribers and --others need --subscribe-redis";
+  }
+  auto url = parse_redis_url(redis.subscribe);
+  if (!url) return "--subscribe-redis " + url.error().message;
+  plan.subscribe_redis = std::move(url.value());
+  plan.subscribers = std::max(plan.subscribers, 1U);
+  return std::nullopt;
+}
+
+/// Reads `NAME=PID`. Why not, if it is not that.
+std::optional<std::string> read_watched(RunOptions& options, const std::vector<std::string>& all) {
+  for (const std::string& text : all) {
+    const std::size_t at = text.find('=');
+    pid_t pid = 0;
+    if (at != std::string::npos) {
+      std::from_chars(text.data() + at + 1, text.data() + text.size(), pid);
+    }
+    if (pid <= 0) return "--watch " + text + ": not NAME=PID";
+    options.watched.push_back({.name = text.substr(0, at), .pid = pid});
+  }
+  return std::nullopt;
+}
+
 /// Checks the headers and reads the tokens. Why not, if it cannot be.
 std::optional<std::string> read_request_fields(Plan& plan, const std::string& tokens_file) {
   if (plan.headers.size() > ringcast::load::kHeadersMax) {
@@ -63,13 +118,18 @@ std::optional<std::string> read_request_fields(Plan& plan, const std::string& to
 int main(int argc, char** argv) {
   Plan plan;
   RunOptions options;
-  std::string url;
+  std::vector<std::string> urls;
   std::string publish_url;
+  std::string publish_redis;
+  std::string subscribe_redis;
+  std::vector<std::string> watched;
   std::string json_file;
   std::string tokens_file;
   std::uint64_t storm_at = 0;
   plan.token_prefix = "Authorization: Bearer ";
   plan.streams = 1;
+  plan.channel = "events";
+  plan.pipeline = 1024;
   plan.frame_bytes = 120;
   plan.streams_per_ring = default_streams_per_ring();
   plan.connecting_max = 512;
@@ -80,11 +140,31 @@ int main(int argc, char** argv) {
       "once\n"
       "and in order. Exit: 0 it did; 1 it did not, or the run could not go on; 2 wrong usage.",
       "ringcast-load"};
-  app.add_option("--url", url, "The event stream, http://HOST:PORT/PATH")->required();
+  app.add_option("--url", urls,
+                 "The event stream, http://HOST:PORT/PATH; streams go round several of them");
   app.add_option("--streams", plan.streams, "How many")
       ->capture_default_str()
-      ->check(CLI::Range(1U, 4'000'000U));
+      ->check(CLI::Range(0U, 4'000'000U));
   app.add_option("--publish-url", publish_url, "Takes POST {\"data\":…,\"topic\":…}");
+  app.add_option("--publish-redis", publish_redis,
+                 "redis://HOST[:PORT], takes PUBLISH of the same JSON on --channel, pipelined");
+  app.add_option("--subscribe-redis", subscribe_redis,
+                 "redis://HOST[:PORT] where bare subscribers get --channel beside the streams");
+  app.add_option("--subscribers", plan.subscribers, "How many of these (default: 1)")
+      ->check(CLI::Range(1U, 64U));
+  app.add_option("--others", plan.others_messages,
+                 "Messages of other publishers that each of them is to get before the run ends");
+  app.add_option("--channel", plan.channel)->capture_default_str();
+  app.add_option("--pipeline", plan.pipeline,
+                 "PUBLISHes without a reply on each connection, at most")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 65'536U));
+  app.add_option(
+         "--publish-gather", plan.publish_gather_us,
+         "Microseconds: what comes due within them is PUBLISHed together; as much is added to "
+         "latency at most")
+      ->capture_default_str()
+      ->check(CLI::Range(0U, 100'000U));
   app.add_option("--events", plan.publications, "To publish")
       ->check(CLI::Range(0ULL, 4'000'000'000ULL));
   app.add_option("--rate", plan.rate,
@@ -117,6 +197,9 @@ int main(int argc, char** argv) {
                "ended meanwhile");
   app.add_option("--server-pid", options.server_pid,
                  "Measure this process: CPU for each delivery, memory");
+  app.add_option("--watch", watched,
+                 "NAME=PID: tell the CPU of this process too, for each of its threads; may be "
+                 "repeated");
   app.add_option("--json", json_file, "Write the report there too; - is standard output");
   app.add_option("--timeout", options.timeout_seconds, "Seconds for the whole run")
       ->capture_default_str()
@@ -157,27 +240,24 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
 
-  auto events = ringcast::load::parse_url(url);
-  if (!events) return usage_error(events.error().message);
-  plan.events = std::move(events.value());
-  if (plan.publications > 0) {
-    if (publish_url.empty()) return usage_error("--events needs --publish-url");
-    auto publish = ringcast::load::parse_url(publish_url);
-    if (!publish) return usage_error(publish.error().message);
-    plan.publish = std::move(publish.value());
+  const Redis redis{publish_redis, subscribe_redis};
+  if (const auto refused = read_addresses(plan, urls, publish_url, redis)) {
+    return usage_error(*refused);
   }
+  if (const auto refused = read_watched(options, watched)) return usage_error(*refused);
   if (plan.stalled > plan.streams) return usage_error("--stalled: more than --streams");
   if (plan.resume_stalled && (plan.stalled == 0 || plan.publications == 0)) {
     return usage_error("--stalled-resume needs --stalled and --events");
   }
   if (storm->count() > 0) {
     if (storm_at > plan.publications) return usage_error("--storm: more than --events");
+    if (!publish_redis.empty()) return usage_error("--storm needs --publish-url");
     if (plan.stalled > 0)
       return usage_error("--storm: streams that are --stalled cannot come back");
     plan.storm_at = storm_at;
   }
   if (const auto refused = read_request_fields(plan, tokens_file)) return usage_error(*refused);
-  plan.threads = std::min(plan.threads, plan.streams);
+  plan.threads = plan.streams == 0 ? 0 : std::min(plan.threads, plan.streams);
   std::random_device random;
   plan.run = static_cast<std::uint16_t>(random());
   options.progress = isatty(STDERR_FILENO) != 0;

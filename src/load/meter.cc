@@ -1,10 +1,13 @@
 #include "load/meter.h"
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include <unistd.h>
+
+#include "ringcast/base/time.h"
 
 namespace ringcast::load {
 namespace {
@@ -26,23 +29,52 @@ std::string process_folder(pid_t pid) {
   return "/proc/" + std::to_string(pid);
 }
 
-}  // namespace
-
-Result<ProcessUse> read_cpu(pid_t pid) {
-  ProcessUse use;
+/// Calls `on_thread(folder, CPU time in nanoseconds)` for each thread.
+template <class OnThread>
+Result<void> for_each_thread(pid_t pid, OnThread&& on_thread) {
   std::error_code error;
   std::filesystem::directory_iterator tasks{process_folder(pid) + "/task", error};
-  if (error) return Error{"--server-pid " + std::to_string(pid) + ": " + error.message()};
+  if (error) return Error{"process " + std::to_string(pid) + ": " + error.message()};
   while (tasks != std::filesystem::directory_iterator{}) {
     // The first number is the time on a CPU in nanoseconds.
     std::ifstream file{tasks->path() / "schedstat"};
     std::uint64_t ns = 0;
-    if (file >> ns) use.cpu_ns += ns;
-    ++use.threads;
+    file >> ns;
+    on_thread(tasks->path(), ns);
     tasks.increment(error);
     if (error) break;
   }
+  return {};
+}
+
+}  // namespace
+
+Result<ProcessUse> read_cpu(pid_t pid) {
+  ProcessUse use;
+  auto counted = for_each_thread(pid, [&use](const std::filesystem::path&, std::uint64_t ns) {
+    use.cpu_ns += ns;
+    ++use.threads;
+  });
+  if (!counted) return counted.error();
   return use;
+}
+
+Result<ThreadUse> read_threads(pid_t pid) {
+  ThreadUse use;
+  auto counted = for_each_thread(pid, [&use](const std::filesystem::path& task, std::uint64_t ns) {
+    std::ifstream file{task / "comm"};
+    std::string name;
+    if (std::getline(file, name)) use[name] += ns;
+  });
+  if (!counted) return counted.error();
+  return use;
+}
+
+std::uint64_t thread_cpu_ns() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<std::uint64_t>(t.tv_sec) * kNsPerSecond +
+         static_cast<std::uint64_t>(t.tv_nsec);
 }
 
 Result<ProcessUse> read_process(pid_t pid) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 
 #include <sys/types.h>
 
@@ -21,6 +23,13 @@ struct ProcessUse {
 [[nodiscard]] Result<ProcessUse> read_cpu(pid_t pid);
 /// The same with the memory, which walks the page tables.
 [[nodiscard]] Result<ProcessUse> read_process(pid_t pid);
+
+/// CPU time of a process in nanoseconds, by the names of its threads; those of one name are added.
+using ThreadUse = std::map<std::string, std::uint64_t>;
+[[nodiscard]] Result<ThreadUse> read_threads(pid_t pid);
+
+/// CPU time of the calling thread.
+[[nodiscard]] std::uint64_t thread_cpu_ns();
 
 /// Memory of the kernel: of the whole machine, so of both ends of each connection when the server
 /// is here.

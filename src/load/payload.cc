@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::string_view kDigits = "0123456789abcdef";
 
+constexpr std::string_view kBodyFront = R"({"data":")";
+
 constexpr std::uint8_t kNoDigit = 0x80;
 
 constexpr std::array<std::uint8_t, 256> make_values() {
@@ -63,6 +65,24 @@ std::optional<Stamp> decode_data(std::string_view data) {
   stamp.sent_ns = take(at, 16, bad);
   if ((bad & kNoDigit) != 0) return std::nullopt;
   return stamp;
+}
+
+std::string encode_body(const Stamp& stamp, std::size_t frame_bytes, std::string_view topic) {
+  std::string out{kBodyFront};
+  out += encode_data(stamp, frame_bytes);
+  out += '"';
+  if (!topic.empty()) {
+    out += R"(,"topic":")";
+    out += topic;
+    out += '"';
+  }
+  out += '}';
+  return out;
+}
+
+std::optional<Stamp> decode_body(std::string_view body) {
+  if (!body.starts_with(kBodyFront)) return std::nullopt;
+  return decode_data(body.substr(kBodyFront.size()));
 }
 
 }  // namespace ringcast::load

@@ -29,4 +29,12 @@ inline constexpr std::size_t kFrameOverheadBytes = 28;
 /// The stamp at the front of `data`; nothing when it is not one of ours.
 [[nodiscard]] std::optional<Stamp> decode_data(std::string_view data);
 
+/// What is published: a JSON object with the data, and the topic unless that is empty (it needs no
+/// escaping).
+[[nodiscard]] std::string encode_body(const Stamp& stamp, std::size_t frame_bytes,
+                                      std::string_view topic);
+
+/// The stamp in what encode_body made; nothing when it is something else.
+[[nodiscard]] std::optional<Stamp> decode_body(std::string_view body);
+
 }  // namespace ringcast::load

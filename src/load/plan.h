@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -13,8 +14,11 @@ namespace ringcast::load {
 
 /// What a run does; read-only once it has begun.
 struct Plan {
-  Url events;
-  Url publish;
+  std::vector<Url> events;  ///< servers; streams go round them
+  Url publish;              ///< takes POST
+  Url publish_redis;        ///< takes PUBLISH, when its host is not empty
+  Url subscribe_redis;
+  std::string channel;
   std::vector<std::string> headers;  ///< `Name: value`, added to each request
   std::vector<std::string> tokens;   ///< streams and lanes go round them; empty = none
   std::string token_prefix;          ///< stands before the token: `Name: ` and what else belongs
@@ -29,10 +33,14 @@ struct Plan {
   std::uint32_t connecting_max = 0;  ///< not yet answered at any moment, for each thread
   std::uint32_t publishers = 1;      ///< connections; each is one lane of sequence numbers
   std::uint64_t publications = 0;
-  std::uint32_t frame_bytes = 0;  ///< see encode_data
-  double rate = 0;                ///< events a second; 0 = each lane as fast as it is answered
-  std::uint16_t run = 0;          ///< Stamp::run
-  std::uint32_t gather_us = 0;    ///< a reader rests this long after it has read something
+  std::uint32_t subscribers = 0;        ///< bare ones of the channel
+  std::uint64_t others_messages = 0;    ///< that each subscriber is to hear before the run ends
+  std::uint32_t pipeline = 0;           ///< PUBLISHes without a reply on each connection, at most
+  std::uint32_t publish_gather_us = 0;  ///< what comes due within it is published together
+  std::uint32_t frame_bytes = 0;        ///< see encode_data
+  double rate = 0;              ///< events a second; 0 = each lane as fast as it is answered
+  std::uint16_t run = 0;        ///< Stamp::run
+  std::uint32_t gather_us = 0;  ///< a reader rests this long after it has read something
   bool reconnect = false;
   /// After so many events all streams are closed at once and opened again; the others wait until
   /// all are back.
@@ -51,6 +59,19 @@ struct Plan {
   [[nodiscard]] std::uint32_t topic_count() const { return topics == 0 ? 1 : topics; }
   [[nodiscard]] std::uint32_t topic_of(std::uint32_t stream) const {
     return stream % topic_count();
+  }
+  /// The server of a stream. Streams of each topic go round all servers.
+  [[nodiscard]] const Url& events_of(std::uint32_t stream) const {
+    return events[stream / topic_count() % events.size()];
+  }
+  /// Of an event with this number in its lane; empty without topics.
+  [[nodiscard]] std::string topic_of_event(std::uint64_t sequence) const {
+    return topics == 0 ? std::string{} : topic_name(static_cast<std::uint32_t>(sequence % topics));
+  }
+  /// Which third of the run an event belongs to: 0, 1 or 2.
+  [[nodiscard]] unsigned third_of(std::uint32_t lane, std::uint32_t sequence) const {
+    const std::uint64_t all = std::max<std::uint64_t>(events_of_lane(lane, publications), 1);
+    return static_cast<unsigned>(std::min<std::uint64_t>(std::uint64_t{3} * sequence / all, 2));
   }
   [[nodiscard]] std::string topic_name(std::uint32_t topic) const {
     return "load-" + std::to_string(topic);

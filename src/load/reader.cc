@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <ctime>
 
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -11,6 +10,7 @@
 
 #include "ringcast/base/time.h"
 
+#include "load/meter.h"
 #include "load/payload.h"
 
 namespace ringcast::load {
@@ -21,13 +21,6 @@ constexpr unsigned kDrainMax = 2048;  // completions of one ring before the othe
 constexpr int kWaitMs = 50;
 constexpr std::uint64_t kRetryNs = 200 * kNsPerMs;
 constexpr std::string_view kGapName = "gap";
-
-std::uint64_t thread_cpu_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<std::uint64_t>(t.tv_sec) * kNsPerSecond +
-         static_cast<std::uint64_t>(t.tv_nsec);
-}
 
 }  // namespace
 
@@ -42,15 +35,17 @@ Reader::Reader(const Plan& plan, const SourceAddresses& sources, RunState& state
       sequences_(count, plan.publishers),
       gaps_(count, plan.publishers),
       parser_(partials_) {
-  for (std::uint32_t topic = 0; topic < plan.topic_count(); ++topic) {
-    requests_.push_back(build_request(topic, {}, plan.last_event_id));
+  for (const Url& url : plan.events) {
+    for (std::uint32_t topic = 0; topic < plan.topic_count(); ++topic) {
+      requests_.push_back(build_request(url, topic, {}, plan.last_event_id));
+    }
   }
   if (plan.keeps_ids()) ids_.resize(count, plan.last_event_id);
 }
 
-std::string Reader::build_request(std::uint32_t topic, std::string_view token_header,
+std::string Reader::build_request(const Url& url, std::uint32_t topic,
+                                  std::string_view token_header,
                                   std::string_view last_event_id) const {
-  const Url& url = plan_.events;
   std::string out = "GET ";
   out += plan_.topics == 0 ? url.target : url.target_with("topic", plan_.topic_name(topic));
   out += " HTTP/1.1\r\nHost: " + url.host +
@@ -159,8 +154,9 @@ void Reader::open_neighbours(std::uint32_t first, std::uint32_t count) {
 
   for (std::uint32_t stream = first; stream < first + made; ++stream) {
     streams_[stream].phase = Phase::connecting;
-    ring.open(slot_of(stream), plan_.events.socket_address(), plan_.events.address_bytes,
-              request_for(stream), receive_mode(stream));
+    const Url& url = plan_.events_of(first_ + stream);
+    ring.open(slot_of(stream), url.socket_address(), url.address_bytes, request_for(stream),
+              receive_mode(stream));
   }
   connecting_ += made;
   ring.submit();
@@ -169,9 +165,13 @@ void Reader::open_neighbours(std::uint32_t first, std::uint32_t count) {
 std::string_view Reader::request_for(std::uint32_t stream) {
   const std::uint32_t topic = plan_.topic_of(first_ + stream);
   const bool goes_on = streams_[stream].opened_before && !ids_[stream].empty();
-  if (!goes_on && plan_.tokens.empty()) return requests_[topic];
+  const Url& url = plan_.events_of(first_ + stream);
+  if (!goes_on && plan_.tokens.empty()) {
+    const auto server = static_cast<std::size_t>(&url - plan_.events.data());
+    return requests_[server * plan_.topic_count() + topic];
+  }
   std::string& request = own_requests_[stream];
-  request = build_request(topic, plan_.token_header(first_ + stream),
+  request = build_request(url, topic, plan_.token_header(first_ + stream),
                           goes_on ? ids_[stream] : plan_.last_event_id);
   return request;
 }
@@ -298,7 +298,8 @@ void Reader::take_event(std::uint32_t stream, const Event& event) {
   if (arrival == SequenceTable::Arrival::late) counters_.late.add();
   counters_.deliveries.add();
   counters_.last_arrival_ns.set(now_ns_);
-  latency_.record(now_ns_ > stamp->sent_ns ? now_ns_ - stamp->sent_ns : 0);
+  latency_.record(now_ns_ > stamp->sent_ns ? now_ns_ - stamp->sent_ns : 0,
+                  plan_.third_of(stamp->lane, stamp->sequence));
 }
 
 void Reader::take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index) {
@@ -345,7 +346,7 @@ void Reader::connection_ended(std::uint32_t stream, std::int32_t error) {
   counters_.opens_failed.add();
   if (error == -EADDRNOTAVAIL) {
     return state_.fail(
-        "ports ran out: no free one towards " + plan_.events.host + " after " +
+        "ports ran out: no free one towards " + plan_.events_of(first_ + stream).host + " after " +
         std::to_string(counters_.open.get()) +
         " streams; widen net.ipv4.ip_local_port_range or give more --source addresses");
   }
@@ -359,8 +360,8 @@ void Reader::connection_ended(std::uint32_t stream, std::int32_t error) {
   } else if (status != 0) {
     reason += "answered " + std::to_string(status);
   } else {
-    reason +=
-        error == 0 ? "closed before an answer" : system_error(plan_.events.host, error).message;
+    reason += error == 0 ? "closed before an answer"
+                         : system_error(plan_.events_of(first_ + stream).host, error).message;
   }
   state_.fail(std::move(reason));
 }

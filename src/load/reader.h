@@ -13,7 +13,7 @@
 #include "load/client_ring.h"
 #include "load/event_parser.h"
 #include "load/gap_ledger.h"
-#include "load/histogram.h"
+#include "load/latency.h"
 #include "load/plan.h"
 #include "load/sequence_table.h"
 #include "load/source_addresses.h"
@@ -72,7 +72,7 @@ class Reader {
   void run();
 
   [[nodiscard]] const ReaderCounters& counters() const { return counters_; }
-  [[nodiscard]] const Histogram& latency() const { return latency_; }
+  [[nodiscard]] const Latency& latency() const { return latency_; }
   [[nodiscard]] std::uint64_t cpu_ns() const { return cpu_ns_; }
   /// Events that did not arrive on the streams that always read; `published` has the count for each
   /// lane.
@@ -102,7 +102,8 @@ class Reader {
   void open_some();
   void open_neighbours(std::uint32_t first, std::uint32_t count);
   [[nodiscard]] std::string_view request_for(std::uint32_t stream);
-  [[nodiscard]] std::string build_request(std::uint32_t topic, std::string_view token_header,
+  [[nodiscard]] std::string build_request(const Url& url, std::uint32_t topic,
+                                          std::string_view token_header,
                                           std::string_view last_event_id) const;
   void handle(std::uint32_t ring, const ClientRing::Completion& completion);
   void take_bytes(std::uint32_t stream, std::string_view bytes);
@@ -123,14 +124,14 @@ class Reader {
   const std::uint32_t first_;  ///< streams are counted from 0 here, from first_ in the plan
   const std::uint32_t per_ring_;
   ReaderCounters counters_;
-  Histogram latency_;
+  Latency latency_;
   std::vector<Stream> streams_;
   SequenceTable sequences_;
   GapLedger gaps_;
   PartialPool partials_;
   EventParser parser_;
   std::vector<std::unique_ptr<ClientRing>> rings_;
-  std::vector<std::string> requests_;  ///< by topic
+  std::vector<std::string> requests_;  ///< by topic, for each server
   std::vector<std::string> ids_;       ///< by stream, only if the plan keeps them
   /// While connecting, of streams whose request is theirs alone: with an ID or a token.
   std::unordered_map<std::uint32_t, std::string> own_requests_;

@@ -25,6 +25,12 @@ double growth(std::uint64_t before, std::uint64_t after) {
   return static_cast<double>(after) - static_cast<double>(before);
 }
 
+/// What a thread had used at an earlier moment; 0 when it was not there.
+std::uint64_t before(const ThreadUse& use, const std::string& thread) {
+  const auto found = use.find(thread);
+  return found == use.end() ? 0 : found->second;
+}
+
 /// 1234567 → 1,234,567
 std::string grouped(std::uint64_t n) {
   const std::string digits = std::to_string(n);
@@ -78,6 +84,12 @@ class JsonObject {
     }
     out_ += '"';
   }
+  void threads(const char* key, const ThreadUse& from, const ThreadUse& to) {
+    name(key);
+    JsonObject inner{out_};
+    for (const auto& [thread, ns] : to)
+      inner.real(thread.c_str(), growth(before(from, thread), ns));
+  }
   void microseconds(const char* key, const Histogram& h) {
     name(key);
     JsonObject inner{out_};
@@ -99,7 +111,8 @@ class JsonObject {
 bool Report::good() const {
   return failure.empty() && missing == 0 && duplicates == 0 && late == 0 && misrouted == 0 &&
          dropped == reconnects && (!resumed || resumed->missing() == 0) &&
-         (!storm || (storm->closed == streams && storm->returned == streams));
+         (!storm || (storm->closed == streams && storm->returned == streams)) &&
+         (!heard || (heard->missing == 0 && heard->duplicates == 0 && heard->late == 0));
 }
 
 double Report::deliveries_per_second() const {
@@ -147,7 +160,7 @@ std::string Report::text() const {
         grouped(misrouted).c_str());
     put(out, "throughput   %.0f deliveries a second over %.2f s\n", deliveries_per_second(),
         delivery_seconds);
-    put_quantiles(out, "latency", latency);
+    put_quantiles(out, "latency", latency.all);
     put_quantiles(out, "answer", answer);
   }
   if (resumed) {
@@ -165,6 +178,21 @@ std::string Report::text() const {
         storm->streams_per_second(), grouped(storm->opens_failed).c_str());
     if (const auto cpu = storm_cpu_ns_per_stream()) {
       put(out, "             server CPU %.0f ns a stream\n", *cpu);
+    }
+  }
+  if (heard) {
+    put(out, "subscribers  %u heard %s", heard->subscribers, grouped(heard->messages).c_str());
+    put(out, "   missing %s, duplicate %s, out of order %s, of others %s\n",
+        grouped(heard->missing).c_str(), grouped(heard->duplicates).c_str(),
+        grouped(heard->late).c_str(), grouped(heard->others).c_str());
+    put_quantiles(out, "heard", heard->latency.all);
+  }
+  for (const WatchedReport& each : watched) {
+    for (const auto& [thread, ns] : each.publish_end) {
+      const double used = growth(before(each.publish_begin, thread), ns);
+      if (used > 0) {
+        put(out, "CPU          %s, %s: %.3f s\n", each.name.c_str(), thread.c_str(), used / 1e9);
+      }
     }
   }
   if (server && server->idle_end.threads > 0) {  // the run came so far
@@ -218,7 +246,9 @@ std::string Report::json() const {
     object.number("other_events", other_events);
     object.real("delivery_seconds", delivery_seconds);
     object.real("deliveries_per_second", deliveries_per_second());
-    object.microseconds("latency_us", latency);
+    object.microseconds("latency_us", latency.all);
+    object.microseconds("latency_first_third_us", latency.first_third);
+    object.microseconds("latency_last_third_us", latency.last_third);
     object.microseconds("answer_us", answer);
     object.real("slab_bytes_per_stream", slab_bytes_per_stream());
     object.number("tcp_buffer_bytes_empty", kernel_empty.tcp_buffer_bytes);
@@ -227,6 +257,34 @@ std::string Report::json() const {
     object.number("slab_bytes_open", kernel_open.slab_bytes);
     object.number("slab_bytes_end", kernel_end.slab_bytes);
     object.number("reader_cpu_ns", reader_cpu_ns);
+    object.number("publisher_cpu_ns", publisher_cpu_ns);
+    object.number("listener_cpu_ns", listener_cpu_ns);
+    object.number("receivers_min", receivers_min);
+    object.number("receivers_max", receivers_max);
+    object.real("measured_seconds", measured_seconds);
+    object.real("hold_seconds", hold_seconds);
+    if (heard) {
+      object.number("subscribers", heard->subscribers);
+      object.number("heard", heard->messages);
+      object.number("heard_missing", heard->missing);
+      object.number("heard_duplicates", heard->duplicates);
+      object.number("heard_out_of_order", heard->late);
+      object.number("heard_others", heard->others);
+      object.real("heard_seconds", heard->seconds);
+      object.microseconds("heard_latency_us", heard->latency.all);
+      object.microseconds("heard_latency_first_third_us", heard->latency.first_third);
+      object.microseconds("heard_latency_last_third_us", heard->latency.last_third);
+    }
+    if (!watched.empty()) {
+      object.name("watched_cpu_ns");
+      JsonObject all{out};
+      for (const WatchedReport& each : watched) {
+        all.name(each.name.c_str());
+        JsonObject one{out};
+        one.threads("hold", each.idle_begin, each.idle_end);
+        one.threads("publish", each.publish_begin, each.publish_end);
+      }
+    }
     if (resumed) {
       object.number("stalled_expected", resumed->expected);
       object.number("stalled_deliveries", resumed->deliveries);
@@ -251,7 +309,6 @@ std::string Report::json() const {
       object.real("server_publish_cpu_ns",
                   growth(server->publish_begin.cpu_ns, server->publish_end.cpu_ns));
       object.real("server_hold_cpu_ns", growth(server->idle_begin.cpu_ns, server->idle_end.cpu_ns));
-      object.real("hold_seconds", hold_seconds);
       object.real("server_pss_bytes_per_stream", pss_bytes_per_stream().value_or(0));
       object.number("server_pss_bytes_empty", server->empty.pss_bytes);
       object.number("server_pss_bytes_open", server->idle_end.pss_bytes);

@@ -3,8 +3,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "load/histogram.h"
+#include "load/latency.h"
 #include "load/meter.h"
 
 namespace ringcast::load {
@@ -35,6 +36,27 @@ struct StormReport {
   }
 };
 
+/// What the bare subscribers of a channel got.
+struct HeardReport {
+  std::uint32_t subscribers = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t missing = 0;
+  std::uint64_t duplicates = 0;
+  std::uint64_t late = 0;
+  std::uint64_t others = 0;  ///< of somebody else
+  double seconds = 0;        ///< from the first publication to the last arrival
+  Latency latency;           ///< ns
+};
+
+/// CPU of another process than the server, by thread.
+struct WatchedReport {
+  std::string name;
+  ThreadUse idle_begin;
+  ThreadUse idle_end;
+  ThreadUse publish_begin;
+  ThreadUse publish_end;
+};
+
 /// Everything that a run found out.
 struct Report {
   std::string failure;  ///< why it could not go on; empty = it went to its end
@@ -59,12 +81,17 @@ struct Report {
   std::uint64_t misrouted = 0;
   std::uint64_t gaps = 0;
   std::uint64_t other_events = 0;
-  double delivery_seconds = 0;  ///< from the first publication to the last arrival
-  Histogram latency;            ///< ns
-  Histogram answer;             ///< ns, of publications
+  double delivery_seconds = 0;      ///< from the first publication to the last arrival
+  Latency latency;                  ///< ns
+  Histogram answer;                 ///< ns, of publications
+  std::uint64_t receivers_min = 0;  ///< of a PUBLISH, as Redis said
+  std::uint64_t receivers_max = 0;
 
   std::optional<StalledReport> resumed;  ///< with --stalled-resume
   std::optional<StormReport> storm;      ///< with --storm
+  std::optional<HeardReport> heard;      ///< with --subscribers
+  std::vector<WatchedReport> watched;    ///< with --watch
+  double measured_seconds = 0;           ///< between publish_begin and publish_end
 
   struct Server {
     ProcessUse empty;       ///< before the streams
@@ -81,11 +108,13 @@ struct Report {
   KernelUse kernel_open;
   KernelUse kernel_end;  ///< everything delivered, stalled streams still full
   double hold_seconds = 0;
-  std::uint64_t reader_cpu_ns = 0;  ///< of the generator
+  std::uint64_t reader_cpu_ns = 0;  ///< of the generator, and the next two
+  std::uint64_t publisher_cpu_ns = 0;
+  std::uint64_t listener_cpu_ns = 0;
 
   /// Every event arrived exactly once and in order on each stream that reads, no stream was lost
   /// that was not opened again, stalled streams that are read again were told of every hole, and
-  /// every stream came back from a storm.
+  /// every stream came back from a storm, and the same holds for messages and bare subscribers.
   [[nodiscard]] bool good() const;
   [[nodiscard]] double deliveries_per_second() const;
   /// The storm's share is not in it.

@@ -9,7 +9,9 @@
 
 #include "ringcast/base/time.h"
 
-#include "load/publisher.h"
+#include "load/channel_publisher.h"
+#include "load/http_publisher.h"
+#include "load/listener.h"
 #include "load/reader.h"
 
 namespace ringcast::load {
@@ -24,25 +26,36 @@ double seconds_since(std::uint64_t ns) {
   return static_cast<double>(read_clock().mono_ns - ns) / static_cast<double>(kNsPerSecond);
 }
 
+std::unique_ptr<Publisher> make_publisher(const Plan& plan, RunState& state) {
+  if (plan.publish_redis.host.empty()) return std::make_unique<HttpPublisher>(plan, state);
+  return std::make_unique<ChannelPublisher>(plan, state);
+}
+
 /// One run's phases, on the thread that asked for it.
 class Runner {
  public:
   Runner(const Plan& plan, const RunOptions& options, const std::atomic<bool>& interrupted)
-      : plan_(plan), options_(options), interrupted_(interrupted), publisher_(plan, state_) {}
+      : plan_(plan),
+        options_(options),
+        interrupted_(interrupted),
+        publisher_(make_publisher(plan, state_)) {}
 
   Report run() {
     report_.streams = plan_.streams;
     report_.stalled = plan_.stalled;
     report_.frame_bytes = plan_.frame_bytes;
     if (options_.server_pid != 0) report_.server.emplace();
+    for (const auto& each : options_.watched) report_.watched.push_back({.name = each.name});
     report_.kernel_empty = read_kernel();
     measure(&Report::Server::empty, true);
-    auto sources = SourceAddresses::plan(plan_);
+    auto sources = plan_.streams > 0 ? SourceAddresses::plan(plan_) : SourceAddresses{};
     if (!sources) {
       state_.fail(sources.error().message);
     } else {
+      start_listener();
       start_readers(sources.value());
-      open_streams() && hold() && begin_publishing() && storm() && publish() && resume();
+      open_streams() && hold() && begin_publishing() && storm() && publish() && await_others() &&
+          resume();
       end_threads();
     }
     report_.failure = state_.reason();
@@ -56,6 +69,10 @@ class Runner {
     return sum;
   }
 
+  [[nodiscard]] std::uint64_t heard(Counter ListenerCounters::*counter) const {
+    return listener_ ? (listener_->counters().*counter).get() : 0;
+  }
+
   void measure(ProcessUse Report::Server::*moment, bool memory) {
     if (!report_.server) return;
     const auto use = memory ? read_process(options_.server_pid) : read_cpu(options_.server_pid);
@@ -63,6 +80,17 @@ class Runner {
       (*report_.server).*moment = use.value();
     } else {
       state_.fail(use.error().message);
+    }
+  }
+
+  void watch(ThreadUse WatchedReport::*moment) {
+    for (std::size_t i = 0; i < options_.watched.size(); ++i) {
+      auto use = read_threads(options_.watched[i].pid);
+      if (use) {
+        report_.watched[i].*moment = std::move(use.value());
+      } else {
+        state_.fail("--watch " + options_.watched[i].name + ": " + use.error().message);
+      }
     }
   }
 
@@ -80,9 +108,15 @@ class Runner {
   void show(const char* phase) {
     std::fprintf(stderr, "\r\033[K%s: %llu of %u streams, %llu of %llu published, %llu deliveries",
                  phase, static_cast<unsigned long long>(total(&ReaderCounters::open)),
-                 plan_.streams, static_cast<unsigned long long>(publisher_.acknowledged()),
+                 plan_.streams, static_cast<unsigned long long>(publisher_->acknowledged()),
                  static_cast<unsigned long long>(plan_.publications),
                  static_cast<unsigned long long>(total(&ReaderCounters::deliveries)));
+  }
+
+  void start_listener() {
+    if (plan_.subscribers == 0) return;
+    listener_ = std::make_unique<Listener>(plan_, state_);
+    threads_.emplace_back([this] { listener_->run(); });
   }
 
   void start_readers(const SourceAddresses& sources) {
@@ -99,7 +133,10 @@ class Runner {
   bool open_streams() {
     const std::uint64_t begin_ns = read_clock().mono_ns;
     bool going_on = true;
-    while (going_on && total(&ReaderCounters::open) < plan_.streams) going_on = look("opening");
+    while (going_on && (total(&ReaderCounters::open) < plan_.streams ||
+                        heard(&ListenerCounters::ready) < plan_.subscribers)) {
+      going_on = look("opening");
+    }
     report_.open_seconds = seconds_since(begin_ns);
     report_.open = total(&ReaderCounters::open);
     return going_on;
@@ -111,11 +148,13 @@ class Runner {
       if (!look("opening")) return false;
     }
     measure(&Report::Server::idle_begin, true);
+    watch(&WatchedReport::idle_begin);
     const std::uint64_t begin_ns = read_clock().mono_ns;
     while (seconds_since(begin_ns) < options_.hold_seconds) {
       if (!look("holding")) return false;
     }
     report_.hold_seconds = options_.hold_seconds > 0 ? seconds_since(begin_ns) : 0;
+    watch(&WatchedReport::idle_end);
     measure(&Report::Server::idle_end, true);
     report_.kernel_open = read_kernel();
     return true;
@@ -124,7 +163,9 @@ class Runner {
   bool begin_publishing() {
     if (plan_.publications == 0) return true;
     measure(&Report::Server::publish_begin, false);
-    threads_.emplace_back([this] { publisher_.run(); });
+    watch(&WatchedReport::publish_begin);
+    measured_since_ns_ = read_clock().mono_ns;
+    threads_.emplace_back([this] { publisher_->run(); });
     return !state_.failed();
   }
 
@@ -134,11 +175,11 @@ class Runner {
     const std::uint64_t expected = deliveries_of_first(*plan_.storm_at);
     std::uint64_t arrived = 0;
     std::uint64_t quiet_since_ns = read_clock().mono_ns;
-    while (publisher_.acknowledged() < *plan_.storm_at ||
+    while (publisher_->acknowledged() < *plan_.storm_at ||
            total(&ReaderCounters::deliveries) < expected) {
       if (!look("publishing")) return false;
       const std::uint64_t now_arrived = total(&ReaderCounters::deliveries);
-      if (now_arrived != arrived || publisher_.acknowledged() < *plan_.storm_at) {
+      if (now_arrived != arrived || publisher_->acknowledged() < *plan_.storm_at) {
         quiet_since_ns = read_clock().mono_ns;
       }
       arrived = now_arrived;
@@ -183,22 +224,43 @@ class Runner {
       return true;
     }
     bool going_on = true;
-    while (going_on && !publisher_.done()) going_on = look("publishing");
+    while (going_on && !publisher_->done()) going_on = look("publishing");
     report_.expected = deliveries_to(false);
-    std::uint64_t arrived = total(&ReaderCounters::deliveries);
+    const std::uint64_t expected = report_.expected + messages_to_hear();
+    std::uint64_t arrived = everything_arrived();
     std::uint64_t quiet_since_ns = read_clock().mono_ns;
-    while (going_on && arrived < report_.expected &&
-           seconds_since(quiet_since_ns) < kQuietSeconds) {
+    while (going_on && arrived < expected && seconds_since(quiet_since_ns) < kQuietSeconds) {
       going_on = look("delivering");
-      const std::uint64_t now_arrived = total(&ReaderCounters::deliveries);
+      const std::uint64_t now_arrived = everything_arrived();
       if (now_arrived != arrived) quiet_since_ns = read_clock().mono_ns;
       arrived = now_arrived;
     }
+    report_.measured_seconds = seconds_since(measured_since_ns_);
     measure(&Report::Server::publish_end, false);
+    watch(&WatchedReport::publish_end);
     // A duplicate would come after the last one that is due.
     std::this_thread::sleep_for(std::chrono::milliseconds{100});
     measure(&Report::Server::published, true);
     report_.kernel_end = read_kernel();
+    return going_on;
+  }
+
+  /// On streams and at bare subscribers.
+  [[nodiscard]] std::uint64_t everything_arrived() const {
+    return total(&ReaderCounters::deliveries) + heard(&ListenerCounters::messages);
+  }
+
+  [[nodiscard]] std::uint64_t messages_to_hear() const {
+    return publisher_->done() ? publisher_->acknowledged() * plan_.subscribers : 0;
+  }
+
+  /// Waits for what somebody else publishes on the channel.
+  bool await_others() {
+    bool going_on = true;
+    while (going_on &&
+           heard(&ListenerCounters::others) < plan_.others_messages * plan_.subscribers) {
+      going_on = look("listening");
+    }
     return going_on;
   }
 
@@ -229,7 +291,7 @@ class Runner {
   /// How many deliveries make the run complete, on the stalled streams or on the others. Only
   /// exact when the publisher is done.
   [[nodiscard]] std::uint64_t deliveries_to(bool stalled) const {
-    return publisher_.done() ? deliveries_of(publisher_.published(), stalled) : 0;
+    return publisher_->done() ? deliveries_of(publisher_->published(), stalled) : 0;
   }
 
   /// The same for the first `events` of the plan, on the streams that always read.
@@ -261,8 +323,8 @@ class Runner {
     report_.dropped = dropped;
     report_.opens_failed = total(&ReaderCounters::opens_failed);
     report_.reconnects = total(&ReaderCounters::reconnects);
-    report_.published = publisher_.acknowledged();
-    report_.deferred = publisher_.deferred();
+    report_.published = publisher_->acknowledged();
+    report_.deferred = publisher_->deferred();
     report_.deliveries = total(&ReaderCounters::deliveries);
     report_.duplicates = total(&ReaderCounters::duplicates);
     report_.late = total(&ReaderCounters::late);
@@ -275,8 +337,11 @@ class Runner {
       report_.resumed->unannounced = total(&ReaderCounters::stalled_unannounced);
       report_.resumed->dropped = total(&ReaderCounters::stalled_dropped);
     }
-    report_.answer = publisher_.latency();
-    const std::vector<std::uint64_t> published = publisher_.published();
+    report_.answer = publisher_->latency();
+    report_.receivers_min = publisher_->receivers_min();
+    report_.receivers_max = publisher_->receivers_max();
+    report_.publisher_cpu_ns = publisher_->cpu_ns();
+    const std::vector<std::uint64_t> published = publisher_->published();
     std::uint64_t last_arrival_ns = 0;
     for (const auto& reader : readers_) {
       report_.missing += reader->missing(published);
@@ -287,9 +352,21 @@ class Runner {
     const auto seconds_between = [](std::uint64_t from_ns, std::uint64_t to_ns) {
       return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) / 1e9 : 0;
     };
-    const std::uint64_t started_ns = publisher_.started_ns() + publisher_.paused_ns();
-    report_.publish_seconds = seconds_between(started_ns, publisher_.finished_ns());
+    const std::uint64_t started_ns = publisher_->started_ns() + publisher_->paused_ns();
+    report_.publish_seconds = seconds_between(started_ns, publisher_->finished_ns());
     report_.delivery_seconds = seconds_between(started_ns, last_arrival_ns);
+    if (listener_) {
+      const ListenerCounters& counters = listener_->counters();
+      report_.heard = {.subscribers = plan_.subscribers,
+                       .messages = counters.messages.get(),
+                       .missing = listener_->missing(published),
+                       .duplicates = counters.duplicates.get(),
+                       .late = counters.late.get(),
+                       .others = counters.others.get(),
+                       .seconds = seconds_between(started_ns, counters.last_arrival_ns.get()),
+                       .latency = listener_->latency()};
+      report_.listener_cpu_ns = listener_->cpu_ns();
+    }
     if (options_.progress) std::fputs("\r\033[K", stderr);
   }
 
@@ -297,10 +374,12 @@ class Runner {
   const RunOptions& options_;
   const std::atomic<bool>& interrupted_;
   const std::uint64_t begin_ns_ = read_clock().mono_ns;
+  std::uint64_t measured_since_ns_ = 0;
   RunState state_;
   Report report_;
   std::vector<std::unique_ptr<Reader>> readers_;
-  Publisher publisher_;
+  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<Listener> listener_;  ///< none without bare subscribers
   std::vector<std::thread> threads_;
   std::uint32_t looks_ = 0;
 };

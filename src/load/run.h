@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <string>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -10,10 +12,15 @@
 namespace ringcast::load {
 
 struct RunOptions {
-  pid_t server_pid = 0;        ///< 0 = not measured
-  double hold_seconds = 0;     ///< idle, between opening and publishing
-  double timeout_seconds = 0;  ///< for the whole run
-  bool progress = false;       ///< a line on stderr that keeps changing
+  struct Watched {
+    std::string name;
+    pid_t pid = 0;
+  };
+  pid_t server_pid = 0;          ///< 0 = not measured
+  std::vector<Watched> watched;  ///< whose CPU is told by thread
+  double hold_seconds = 0;       ///< idle, between opening and publishing
+  double timeout_seconds = 0;    ///< for the whole run
+  bool progress = false;         ///< a line on stderr that keeps changing
 };
 
 /// Opens the plan's streams, holds them, publishes, waits for the last delivery, reads the stalled

@@ -1,5 +1,6 @@
 #include "load/source_addresses.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -41,7 +42,12 @@ std::uint32_t ephemeral_ports() {
 
 Result<SourceAddresses> SourceAddresses::plan(const Plan& plan) {
   SourceAddresses self;
-  self.family_ = plan.events.address.ss_family;
+  self.family_ = plan.events.front().address.ss_family;
+  for (const Url& url : plan.events) {
+    if (url.address.ss_family != self.family_) {
+      return Error{"--url: IPv4 and IPv6 cannot be mixed"};
+    }
+  }
   const std::uint32_t ports = ephemeral_ports();
   const std::string range =
       std::to_string(ports) + " ports in net.ipv4.ip_local_port_range for each source address";
@@ -52,7 +58,9 @@ Result<SourceAddresses> SourceAddresses::plan(const Plan& plan) {
     }
     self.given_.push_back(address);
   }
-  if (self.given_.empty() && plan.events.is_ipv4_loopback()) {
+  const bool all_loopback = std::all_of(plan.events.begin(), plan.events.end(),
+                                        [](const Url& url) { return url.is_ipv4_loopback(); });
+  if (self.given_.empty() && all_loopback) {
     // `connect` looks among the ports of one parity first and, when those are taken, goes through
     // all of them each time, for hundreds of microseconds. So each address gets fewer streams than
     // half of the ports.

@@ -6,6 +6,38 @@
 #include <netdb.h>
 
 namespace ringcast::load {
+namespace {
+
+/// `authority` is `HOST[:PORT]`, `whole` what an error calls it.
+Result<void> resolve(Url& url, std::string_view authority, std::string_view default_port,
+                     const std::string& whole) {
+  url.host = authority;
+  std::string_view name = authority;
+  std::string_view port = default_port;
+  const std::size_t colon = authority.rfind(':');
+  const std::size_t bracket = authority.rfind(']');
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
+    name = authority.substr(0, colon);
+    port = authority.substr(colon + 1);
+  }
+  if (name.size() > 2 && name.front() == '[' && name.back() == ']') {
+    name = name.substr(1, name.size() - 2);
+  }
+  if (name.empty() || port.empty()) return Error{whole + ": host or port is missing"};
+
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int status =
+      getaddrinfo(std::string{name}.c_str(), std::string{port}.c_str(), &hints, &found);
+  if (status != 0) return Error{whole + ": " + gai_strerror(status)};
+  std::memcpy(&url.address, found->ai_addr, found->ai_addrlen);
+  url.address_bytes = found->ai_addrlen;
+  freeaddrinfo(found);
+  return {};
+}
+
+}  // namespace
 
 bool Url::is_ipv4_loopback() const {
   if (address.ss_family != AF_INET) return false;
@@ -33,31 +65,21 @@ Result<Url> parse_url(std::string_view text) {
   text = text.substr(0, text.find('#'));
 
   Url url;
-  url.host = authority;
   url.target = text.empty() || text.front() == '?' ? "/" + std::string{text} : std::string{text};
+  if (auto resolved = resolve(url, authority, "80", whole); !resolved) return resolved.error();
+  return url;
+}
 
-  std::string_view name = authority;
-  std::string_view port = "80";
-  const std::size_t colon = authority.rfind(':');
-  const std::size_t bracket = authority.rfind(']');
-  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
-    name = authority.substr(0, colon);
-    port = authority.substr(colon + 1);
+Result<Url> parse_redis_url(std::string_view text) {
+  constexpr std::string_view kScheme = "redis://";
+  const std::string whole{text};
+  if (!text.starts_with(kScheme)) return Error{whole + ": not redis://HOST[:PORT]"};
+  text.remove_prefix(kScheme.size());
+  if (text.find_first_of("@/?#") != std::string_view::npos) {
+    return Error{"redis://HOST[:PORT] is all that is spoken here, without user and database"};
   }
-  if (name.size() > 2 && name.front() == '[' && name.back() == ']') {
-    name = name.substr(1, name.size() - 2);
-  }
-  if (name.empty() || port.empty()) return Error{whole + ": host or port is missing"};
-
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const int status =
-      getaddrinfo(std::string{name}.c_str(), std::string{port}.c_str(), &hints, &found);
-  if (status != 0) return Error{whole + ": " + gai_strerror(status)};
-  std::memcpy(&url.address, found->ai_addr, found->ai_addrlen);
-  url.address_bytes = found->ai_addrlen;
-  freeaddrinfo(found);
+  Url url;
+  if (auto resolved = resolve(url, text, "6379", whole); !resolved) return resolved.error();
   return url;
 }
 

@@ -10,7 +10,7 @@
 
 namespace ringcast::load {
 
-/// An http URL, taken apart and resolved.
+/// Where a server is: a URL, taken apart and resolved.
 struct Url {
   std::string host;    ///< with its port, as the Host header wants it
   std::string target;  ///< path and query
@@ -29,5 +29,9 @@ struct Url {
 /// Reads `http://HOST[:PORT][/PATH][?QUERY]` (RFC 9110 section 4.2.1) and resolves the host, which
 /// may block on the name service.
 [[nodiscard]] Result<Url> parse_url(std::string_view text);
+
+/// The same for `redis://HOST[:PORT]`; `target` stays empty. Passwords and databases are not spoken
+/// here.
+[[nodiscard]] Result<Url> parse_redis_url(std::string_view text);
 
 }  // namespace ringcast::load

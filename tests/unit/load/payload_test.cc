@@ -37,5 +37,20 @@ TEST(Payload, RefusesOtherText) {
   }
 }
 
+TEST(Payload, IsFoundInWhatIsPublished) {
+  const Stamp stamp{.run = 1, .lane = 2, .sequence = 3, .sent_ns = 4};
+  for (const std::string topic : {"", "load-5"}) {
+    const std::string body = encode_body(stamp, 120, topic);
+    EXPECT_EQ(body.find(R"("topic":"load-5")") != std::string::npos, !topic.empty());
+    EXPECT_NE(body.find('"' + encode_data(stamp, 120) + '"'), std::string::npos);
+    const auto decoded = decode_body(body);
+    ASSERT_TRUE(decoded);
+    EXPECT_EQ(decoded->sequence, stamp.sequence);
+    EXPECT_EQ(decoded->sent_ns, stamp.sent_ns);
+  }
+  EXPECT_FALSE(decode_body(R"({"data":"something else"})"));
+  EXPECT_FALSE(decode_body(encode_data(stamp, 120)));
+}
+
 }  // namespace
 }  // namespace ringcast::load

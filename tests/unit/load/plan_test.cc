@@ -1,5 +1,9 @@
 #include "load/plan.h"
 
+#include <map>
+#include <string>
+#include <utility>
+
 #include <gtest/gtest.h>
 
 #include "load/source_addresses.h"
@@ -62,6 +66,49 @@ TEST(Plan, StreamsGoRoundTheTokens) {
   EXPECT_EQ(plan.token_header(3), "Cookie: token=b\r\n");
 }
 
+TEST(Plan, StreamsOfEachTopicGoRoundTheServers) {
+  Plan plan;
+  plan.events = {parse_url("http://127.0.0.1:1/").value(),
+                 parse_url("http://127.0.0.1:2/").value()};
+  for (const std::uint32_t topics : {0U, 1U, 2U, 3U}) {
+    plan.topics = topics;
+    std::map<std::pair<std::uint32_t, std::string>, int> streams;
+    for (std::uint32_t stream = 0; stream < 24; ++stream) {
+      ++streams[{plan.topic_of(stream), plan.events_of(stream).host}];
+    }
+    EXPECT_EQ(streams.size(), 2 * plan.topic_count());
+    for (const auto& [place, count] : streams) EXPECT_EQ(count, streams.begin()->second);
+  }
+}
+
+TEST(Plan, EventsFallIntoThirdsOfTheirLane) {
+  Plan plan;
+  plan.publishers = 2;
+  plan.publications = 18;
+  for (std::uint32_t lane = 0; lane < 2; ++lane) {
+    for (std::uint32_t n = 0; n < 9; ++n) EXPECT_EQ(plan.third_of(lane, n), n / 3);
+  }
+}
+
+TEST(Url, OfRedisIsHostAndPort) {
+  const auto url = parse_redis_url("redis://127.0.0.1:7000");
+  ASSERT_TRUE(url.ok());
+  EXPECT_EQ(url.value().host, "127.0.0.1:7000");
+  const auto* address = reinterpret_cast<const sockaddr_in*>(&url.value().address);
+  EXPECT_EQ(ntohs(address->sin_port), 7000);
+  const auto bare = parse_redis_url("redis://127.0.0.1");
+  ASSERT_TRUE(bare.ok());
+  EXPECT_EQ(ntohs(reinterpret_cast<const sockaddr_in*>(&bare.value().address)->sin_port), 6379);
+  EXPECT_FALSE(parse_redis_url("http://127.0.0.1").ok());
+  EXPECT_FALSE(parse_redis_url("redis://127.0.0.1/2").ok());
+}
+
+TEST(Url, WithAPasswordIsRefusedWithoutRepeatingIt) {
+  const auto refused = parse_redis_url("redis://:secret@127.0.0.1");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message.find("secret"), std::string::npos);
+}
+
 TEST(Url, IsTakenApart) {
   const auto url = parse_url("http://127.0.0.1:8081/events?a=b#part");
   ASSERT_TRUE(url.ok());
@@ -85,7 +132,7 @@ TEST(Url, OthersAreRefused) {
 
 TEST(SourceAddresses, TellBeforehandWhenPortsCannotSuffice) {
   Plan plan;
-  plan.events = parse_url("http://192.0.2.1/").value();
+  plan.events = {parse_url("http://192.0.2.1/").value()};
   plan.streams = 1'000'000;
   const auto refused = SourceAddresses::plan(plan);
   ASSERT_FALSE(refused.ok());
@@ -93,7 +140,7 @@ TEST(SourceAddresses, TellBeforehandWhenPortsCannotSuffice) {
   plan.streams = 100;
   EXPECT_TRUE(SourceAddresses::plan(plan).ok());
   plan.streams = 1'000'000;
-  plan.events = parse_url("http://127.0.0.1/").value();
+  plan.events = {parse_url("http://127.0.0.1/").value()};
   EXPECT_TRUE(SourceAddresses::plan(plan).ok());
 }
 

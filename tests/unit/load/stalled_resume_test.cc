@@ -76,7 +76,7 @@ std::string joined(const Script::Events& events, std::size_t first, std::size_t 
 Report run_against(Script script) {
   const ScriptedServer server{std::move(script)};
   Plan plan;
-  plan.events = parse_url(server.base() + "/events").value();
+  plan.events = {parse_url(server.base() + "/events").value()};
   plan.publish = parse_url(server.base() + "/publish").value();
   plan.streams = 2;
   plan.stalled = 1;

@@ -1,4 +1,4 @@
-#include "load/publisher.h"
+#include "load/http_publisher.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +13,7 @@
 
 #include "ringcast/base/time.h"
 
+#include "load/meter.h"
 #include "load/payload.h"
 
 namespace ringcast::load {
@@ -88,13 +89,13 @@ ResponseProgress read_response(std::string_view bytes) {
   return out;
 }
 
-Publisher::~Publisher() {
+HttpPublisher::~HttpPublisher() {
   for (const Lane& lane : lanes_) {
     if (lane.descriptor >= 0) close(lane.descriptor);
   }
 }
 
-void Publisher::run() {
+void HttpPublisher::run() {
   prctl(PR_SET_TIMERSLACK, 1UL);  // the default of 50 µs would make every event that late
   lanes_.resize(plan_.publishers);
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
@@ -104,7 +105,7 @@ void Publisher::run() {
   started_ns_.set(read_clock().mono_ns);
   for (std::size_t i = 0; i < lanes_.size(); ++i) lanes_[i].due_ns = intended_ns(i);
 
-  while (acknowledged_.get() < plan_.publications && !state_.stopping() && !state_.failed()) {
+  while (going_on()) {
     const std::uint64_t now_ns = read_clock().mono_ns;
     if (!released_ && state_.storm_over()) release(now_ns);
     for (std::size_t i = 0; i < lanes_.size(); ++i) send_due(i, now_ns);
@@ -115,17 +116,18 @@ void Publisher::run() {
     }
   }
   finished_ns_.set(read_clock().mono_ns);
+  cpu_ns_ = thread_cpu_ns();
   done_.store(true, std::memory_order_release);
 }
 
-std::vector<std::uint64_t> Publisher::published() const {
+std::vector<std::uint64_t> HttpPublisher::published() const {
   std::vector<std::uint64_t> out;
   for (const Lane& lane : lanes_) out.push_back(lane.next);
   out.resize(plan_.publishers);
   return out;
 }
 
-bool Publisher::connect_lane(Lane& lane) {
+bool HttpPublisher::connect_lane(Lane& lane) {
   if (lane.descriptor >= 0) close(lane.descriptor);
   lane.descriptor = socket(plan_.publish.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (lane.descriptor < 0 ||
@@ -138,17 +140,15 @@ bool Publisher::connect_lane(Lane& lane) {
   return true;
 }
 
-std::uint64_t Publisher::intended_ns(std::size_t lane) const {
-  if (plan_.rate <= 0) return 0;
-  const auto k = static_cast<double>(lanes_[lane].next * lanes_.size() + lane);
-  return started_ns_.get() + paused_ns_.get() + static_cast<std::uint64_t>(k / plan_.rate * 1e9);
+std::uint64_t HttpPublisher::intended_ns(std::size_t lane) const {
+  return due_ns(lanes_[lane].next * lanes_.size() + lane);
 }
 
-bool Publisher::is_held(std::size_t lane) const {
+bool HttpPublisher::is_held(std::size_t lane) const {
   return !released_ && lanes_[lane].next >= plan_.events_of_lane(lane, *plan_.storm_at);
 }
 
-void Publisher::release(std::uint64_t now_ns) {
+void HttpPublisher::release(std::uint64_t now_ns) {
   released_ = true;
   std::uint64_t waiting_since_ns = std::max(last_answer_ns_, started_ns_.get());
   if (plan_.rate > 0) {
@@ -159,19 +159,14 @@ void Publisher::release(std::uint64_t now_ns) {
   for (std::size_t i = 0; i < lanes_.size(); ++i) lanes_[i].due_ns = intended_ns(i);
 }
 
-void Publisher::send_due(std::size_t index, std::uint64_t now_ns) {
+void HttpPublisher::send_due(std::size_t index, std::uint64_t now_ns) {
   Lane& lane = lanes_[index];
   if (lane.waiting || lane.next == lane.events || lane.due_ns > now_ns || is_held(index)) return;
   const Stamp stamp{.run = plan_.run,
                     .lane = static_cast<std::uint16_t>(index),
                     .sequence = static_cast<std::uint32_t>(lane.next),
                     .sent_ns = plan_.rate > 0 ? intended_ns(index) : now_ns};
-  std::string body = R"({"data":")" + encode_data(stamp, plan_.frame_bytes) + '"';
-  if (plan_.topics > 0) {
-    const auto topic = static_cast<std::uint32_t>(lane.next % plan_.topics);
-    body += R"(,"topic":")" + plan_.topic_name(topic) + '"';
-  }
-  body += '}';
+  const std::string body = encode_body(stamp, plan_.frame_bytes, plan_.topic_of_event(lane.next));
   lane.request =
       "POST " + plan_.publish.target + " HTTP/1.1\r\nHost: " + plan_.publish.host +
       "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
@@ -185,7 +180,7 @@ void Publisher::send_due(std::size_t index, std::uint64_t now_ns) {
   write_some(lane);
 }
 
-void Publisher::write_some(Lane& lane) {
+void HttpPublisher::write_some(Lane& lane) {
   const ssize_t sent = send(lane.descriptor, lane.request.data() + lane.sent,
                             lane.request.size() - lane.sent, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent >= 0) {
@@ -197,7 +192,7 @@ void Publisher::write_some(Lane& lane) {
   }
 }
 
-void Publisher::read_some(Lane& lane) {
+void HttpPublisher::read_some(Lane& lane) {
   char buffer[4096];
   const ssize_t received = recv(lane.descriptor, buffer, sizeof buffer, MSG_DONTWAIT);
   if (received < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -218,7 +213,7 @@ void Publisher::read_some(Lane& lane) {
   if (response.state == ResponseProgress::State::complete) answered(lane, response);
 }
 
-void Publisher::answered(Lane& lane, const ResponseProgress& response) {
+void HttpPublisher::answered(Lane& lane, const ResponseProgress& response) {
   const std::uint64_t now_ns = read_clock().mono_ns;
   const auto index = static_cast<std::size_t>(&lane - lanes_.data());
   lane.waiting = false;
@@ -239,7 +234,7 @@ void Publisher::answered(Lane& lane, const ResponseProgress& response) {
   if (response.closes) static_cast<void>(connect_lane(lane));
 }
 
-void Publisher::wait() {
+void HttpPublisher::wait() {
   const std::uint64_t now_ns = read_clock().mono_ns;
   std::uint64_t until_ns = now_ns + kWaitMaxNs;
   polls_.resize(lanes_.size());

@@ -1,4 +1,4 @@
-#include "load/publisher.h"
+#include "load/http_publisher.h"
 
 #include <string>
 

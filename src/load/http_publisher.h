@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <poll.h>
+
+#include "load/publisher.h"
+
+namespace ringcast::load {
+
+/// What is known of a response so far.
+struct ResponseProgress {
+  enum class State : std::uint8_t { incomplete, complete, malformed };
+  State state = State::incomplete;
+  std::uint16_t status = 0;
+  bool closes = false;    ///< the connection ends after it
+  std::size_t bytes = 0;  ///< of the whole response, when complete
+  std::size_t body_at = 0;
+};
+
+/// Reads the response at the front of `bytes`; its body has a Content-Length, is chunked or is
+/// absent (RFC 9112 section 6.3).
+[[nodiscard]] ResponseProgress read_response(std::string_view bytes);
+
+/// Publishes with POST over keep-alive connections without pipelining. Without a rate a lane sends
+/// when the last answer has come.
+///
+/// With a storm in the plan, its later events wait until the storm is over; the rate goes on from
+/// there.
+///
+/// `503` and `429` mean "not now" and are sent again; any other refusal fails the run. So does a
+/// connection that ends before the answer: nobody knows then whether the event counts.
+class HttpPublisher : public Publisher {
+ public:
+  HttpPublisher(const Plan& plan, RunState& state)
+      : Publisher(plan, state), released_(!plan.storm_at) {}
+  ~HttpPublisher() override;
+
+  void run() override;
+  [[nodiscard]] std::vector<std::uint64_t> published() const override;
+
+ private:
+  struct Lane {
+    int descriptor = -1;
+    bool waiting = false;  ///< for an answer
+    std::uint64_t events = 0;
+    std::uint64_t next = 0;  ///< its sequence number
+    std::uint64_t due_ns = 0;
+    std::string request;
+    std::size_t sent = 0;
+    std::string response;
+  };
+
+  [[nodiscard]] bool connect_lane(Lane& lane);
+  [[nodiscard]] std::uint64_t intended_ns(std::size_t lane) const;
+  /// Whether the next event of the lane waits for the end of a storm.
+  [[nodiscard]] bool is_held(std::size_t lane) const;
+  void release(std::uint64_t now_ns);
+  void send_due(std::size_t lane, std::uint64_t now_ns);
+  void write_some(Lane& lane);
+  void read_some(Lane& lane);
+  void answered(Lane& lane, const ResponseProgress& response);
+  void wait();
+
+  std::vector<Lane> lanes_;
+  std::vector<pollfd> polls_;
+  bool released_;  ///< nothing waits for a storm, or no longer
+  std::uint64_t last_answer_ns_ = 0;
+};
+
+}  // namespace ringcast::load
