@@ -3,15 +3,17 @@
 #include "ringcast/auth/keys.h"
 #include "ringcast/auth/password_file.h"
 #include "ringcast/config/command_line.h"
+#include "ringcast/hub/redis_options.h"
 
 namespace ringcast::config {
 namespace {
 
-/// What is wrong with the files that the section names. Those that the server would make by itself
-/// are not looked at: they may not be there yet.
-std::vector<std::string> faults_of_files(const auth::AuthOptions& options) {
-  std::vector<std::string> faults;
-  if (!options.required) return faults;
+using Faults = std::vector<std::string>;
+
+/// What is wrong with the files that [auth] names. Those that the server would make by itself are
+/// not looked at: they may not be there yet.
+void add_faults(const auth::AuthOptions& options, Faults& faults) {
+  if (!options.required) return;
   if (options.keys != auth::KeySources{}) {
     const auto keys = auth::KeySet::load(options.keys, options.algorithms);
     if (!keys) faults.push_back("auth: " + keys.error().message);
@@ -20,7 +22,12 @@ std::vector<std::string> faults_of_files(const auth::AuthOptions& options) {
     const auto users = auth::PasswordFile::load(options.users_file);
     if (!users) faults.push_back("auth.users_file: " + users.error().message);
   }
-  return faults;
+}
+
+void add_faults(const hub::RedisOptions& options, Faults& faults) {
+  if (options.url.empty()) return;
+  const auto whole = hub::with_password(options);
+  if (!whole) faults.push_back("redis.password_file: " + whole.error().message);
 }
 
 }  // namespace
@@ -31,7 +38,9 @@ int run_check(const std::string& path, std::ostream& out, std::ostream& err) {
     err << config.error().message << '\n';
     return kUsageExitCode;
   }
-  const std::vector<std::string> faults = faults_of_files(config.value().auth);
+  Faults faults;
+  add_faults(config.value().auth, faults);
+  add_faults(config.value().redis, faults);
   for (const std::string& fault : faults) err << path << ": " << fault << '\n';
   if (!faults.empty()) return kUsageExitCode;
   out << to_toml(config.value());

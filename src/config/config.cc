@@ -74,6 +74,7 @@ void resolve_paths(Config& config, const std::filesystem::path& folder) {
   std::ranges::for_each(config.auth.keys.key_files, resolve);
   resolve(config.auth.keys.jwks_file);
   resolve(config.auth.users_file);
+  resolve(config.redis.password_file);
 }
 
 }  // namespace
@@ -81,7 +82,7 @@ void resolve_paths(Config& config, const std::filesystem::path& folder) {
 bool operator==(const Config& a, const Config& b) {
   return a.server == b.server && a.auth == b.auth && a.cors == b.cors &&
          fields(a.stream) == fields(b.stream) && fields(a.history) == fields(b.history) &&
-         fields(a.limits) == fields(b.limits) && a.log == b.log;
+         fields(a.limits) == fields(b.limits) && a.redis == b.redis && a.log == b.log;
 }
 
 Config defaults() {
@@ -127,7 +128,7 @@ std::string to_toml(const Config& config) {
       if (!out.empty()) out += '\n';
       out += "[" + std::string(section) + "]\n";
     }
-    out += std::string(key.name) + " = " + key.write(config);
+    out += std::string(key.name) + " = " + (key.show ? key.show : key.write)(config);
     if (!key.comment.empty()) out += "  # " + std::string(key.comment);
     out += '\n';
   }

@@ -90,6 +90,15 @@ void add_cors(const Config& config, Contradictions& found) {
   }
 }
 
+void add_redis(const Config& config, Contradictions& found) {
+  const hub::RedisKeys keys(config.redis);
+  if (keys.channel == keys.marks) {
+    found.push_back({"redis.channel", "redis.stream",
+                     "must differ from " + string_text(keys.marks) +
+                         ", the channel on which instances speak to each other"});
+  }
+}
+
 }  // namespace
 
 std::vector<Contradiction> contradictions(const Config& config) {
@@ -99,6 +108,7 @@ std::vector<Contradiction> contradictions(const Config& config) {
   add_event_names(config, found);
   add_auth(config, found);
   add_cors(config, found);
+  add_redis(config, found);
   return found;
 }
 

@@ -6,6 +6,7 @@
 #include "ringcast/uring/operation.h"
 
 #include "access_values.h"
+#include "redis_values.h"
 
 namespace ringcast::config {
 namespace {
@@ -26,6 +27,7 @@ constexpr std::uint32_t kEventBytesMax = 64u << 20;
 constexpr std::uint64_t kHistoryEventsMin = 4;
 constexpr std::uint64_t kHistoryEventsMax = std::uint64_t{1} << 24;
 constexpr std::uint64_t kHistoryBytesMax = std::uint64_t{64} << 30;
+constexpr std::uint64_t kRedisEventsMax = 100'000'000;
 
 constexpr Choice<DescriptorChoice> kDescriptors[] = {{"auto", DescriptorChoice::automatic},
                                                      {"direct", DescriptorChoice::direct},
@@ -267,6 +269,34 @@ constexpr std::array kSchema = std::to_array<Key>({
     {"limits", "refusal", kReload, "\"status\", \"retry\", or \"auto\" = by what the client is",
      [](const Value& v, Config& c) { v.read(c.limits.refusal, kRefusals); },
      [](const Config& c) { return text(c.limits.refusal, kRefusals); }},
+
+    {"redis", "url", kRestart,
+     "\"redis://[[user]:password@]host[:port][/database]\"; \"\" = no Redis",
+     [](const Value& v, Config& c) { read_redis_url(v, c.redis.url); },
+     [](const Config& c) { return string_text(c.redis.url); },
+     [](const Config& c) { return string_text(hub::masked_redis_url(c.redis.url)); }},
+    {"redis", "password_file", kRestart, "its first line is the password; \"\" = that in the url",
+     [](const Value& v, Config& c) { v.read_path(c.redis.password_file); },
+     [](const Config& c) { return string_text(c.redis.password_file); }},
+    {"redis", "channel", kRestart, "what is published there are events",
+     [](const Value& v, Config& c) { read_redis_name(v, c.redis.channel); },
+     [](const Config& c) { return string_text(c.redis.channel); }},
+    {"redis", "stream", kRestart, "key of the stream that gives the IDs; other keys begin with it",
+     [](const Value& v, Config& c) { read_redis_name(v, c.redis.stream); },
+     [](const Config& c) { return string_text(c.redis.stream); }},
+    {"redis", "max_events", kRestart, "kept in the stream, approximately",
+     [](const Value& v, Config& c) { v.read_count(c.redis.max_events, 1, kRedisEventsMax); },
+     [](const Config& c) { return text(c.redis.max_events); }},
+    {"redis", "publish_timeout_seconds", kRestart,
+     "seconds until a publisher is told that Redis did not answer, may be a fraction",
+     [](const Value& v, Config& c) { v.read_seconds(c.redis.publish_timeout_ms, 100, 60'000); },
+     [](const Config& c) { return seconds_text(c.redis.publish_timeout_ms); }},
+    {"redis", "start_timeout_seconds", kRestart,
+     "seconds that a start waits for Redis, may be a fraction; 0 = not at all",
+     [](const Value& v, Config& c) {
+       v.read_seconds(c.redis.start_timeout_ms, 0, 600'000, "0 = not at all");
+     },
+     [](const Config& c) { return seconds_text(c.redis.start_timeout_ms); }},
 
     {"log", "level", kReload,
      "\"trace\", \"debug\", \"info\", \"warning\", \"error\", \"critical\", \"off\"",

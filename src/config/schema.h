@@ -26,6 +26,8 @@ struct Key {
   std::string_view comment;  ///< unit, special values
   void (*read)(const Value&, Config&);
   std::string (*write)(const Config&);  ///< the value in TOML
+  /// Where not everybody may see that: what is shown instead.
+  std::string (*show)(const Config&) = nullptr;
 };
 
 /// Those of a section stand together. What [auth.grants] may hold is in grants_section.h: its

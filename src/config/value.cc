@@ -138,24 +138,39 @@ bool Value::bytes_within(std::uint64_t& out, std::uint64_t smallest, std::uint64
   return true;
 }
 
+std::optional<double> Value::milliseconds() const {
+  if (const auto* const integer = node_.as_integer()) {
+    return static_cast<double>(integer->get()) * 1000;
+  }
+  if (const auto* const number = node_.as_floating_point()) {
+    return std::round(number->get() * 1000);
+  }
+  expected(node_, "an integer or a float");
+  return {};
+}
+
 void Value::read_seconds_or_off(std::uint32_t& out_ms, std::uint32_t smallest_ms,
                                 std::uint32_t largest_ms) const {
-  double seconds = 0;
-  if (const auto* const integer = node_.as_integer()) {
-    seconds = static_cast<double>(integer->get());
-  } else if (const auto* const number = node_.as_floating_point()) {
-    seconds = number->get();
-  } else {
-    return expected(node_, "an integer or a float");
-  }
+  const auto ms = milliseconds();
+  if (!ms) return;
   // Compared before the conversion: one of NaN, infinity or a huge number would have no result.
-  const double ms = std::round(seconds * 1000);
-  const bool off = seconds == 0;
-  if (!off && !(ms >= smallest_ms && ms <= largest_ms)) {
+  const bool off =
+      *ms == 0 && !(node_.is_floating_point() && node_.as_floating_point()->get() != 0);
+  if (!off && !(*ms >= smallest_ms && *ms <= largest_ms)) {
     return fail("must be 0 (off) or " + seconds_text(smallest_ms) + " to " +
                 seconds_text(largest_ms) + " seconds");
   }
-  out_ms = static_cast<std::uint32_t>(ms);
+  out_ms = static_cast<std::uint32_t>(*ms);
+}
+
+void Value::read_seconds(std::uint32_t& out_ms, std::uint32_t smallest_ms, std::uint32_t largest_ms,
+                         std::string_view note) const {
+  const auto ms = milliseconds();
+  if (!ms) return;
+  if (!(*ms >= smallest_ms && *ms <= largest_ms)) {
+    return fail(range_text(seconds_text(smallest_ms), seconds_text(largest_ms) + " seconds", note));
+  }
+  out_ms = static_cast<std::uint32_t>(*ms);
 }
 
 const std::string* Value::text() const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,6 +49,9 @@ class Value {
   /// An integer or a float of seconds, kept in milliseconds; 0 is allowed besides the range.
   void read_seconds_or_off(std::uint32_t& out_ms, std::uint32_t smallest_ms,
                            std::uint32_t largest_ms) const;
+  /// The same without that.
+  void read_seconds(std::uint32_t& out_ms, std::uint32_t smallest_ms, std::uint32_t largest_ms,
+                    std::string_view note = {}) const;
   /// Any text but one with NUL, which no path can hold.
   void read_path(std::string& out) const;
   /// What can be the `event` field of a frame.
@@ -86,6 +90,8 @@ class Value {
                                     std::uint64_t largest, std::string_view note) const;
   [[nodiscard]] bool bytes_within(std::uint64_t& out, std::uint64_t smallest,
                                   std::uint64_t largest) const;
+  /// Rounded to the millisecond; nothing and an error when it is no number.
+  [[nodiscard]] std::optional<double> milliseconds() const;
   [[nodiscard]] std::size_t index_in(std::span<const std::string_view> names) const;
 
   std::string key_;

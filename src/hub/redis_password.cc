@@ -27,7 +27,9 @@ UrlParts split(std::string_view url) {
   const std::size_t begin = scheme_end == std::string_view::npos ? 0 : scheme_end + 3;
   parts.scheme = url.substr(0, begin);
   const std::string_view tail = url.substr(begin);
-  const std::size_t at = tail.rfind('@');
+  // The path of a socket may hold an @ of its own.
+  const bool socket = parts.scheme.starts_with('u') || parts.scheme.starts_with('U');
+  const std::size_t at = socket ? tail.find("@/") : tail.rfind('@');
   const bool credentials = at != std::string_view::npos && !tail.starts_with('/');
   parts.rest = credentials ? tail.substr(at + 1) : tail;
   if (!credentials) return parts;

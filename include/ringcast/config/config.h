@@ -11,6 +11,7 @@
 #include "ringcast/base/result.h"
 #include "ringcast/config/server_options.h"
 #include "ringcast/http/cors.h"
+#include "ringcast/hub/redis_options.h"
 #include "ringcast/shard/options.h"
 
 namespace ringcast::config {
@@ -24,6 +25,7 @@ struct Config {
   shard::StreamOptions stream;
   shard::HistoryOptions history;
   shard::LimitOptions limits;
+  hub::RedisOptions redis;
   admin::LogOptions log;
 
   friend bool operator==(const Config& a, const Config& b);
@@ -44,7 +46,8 @@ inline constexpr std::uint32_t kTokenSecondsMax = 31'536'000;  // 365 days
 /// The same for a text; `name` stands for the file in errors. Relative paths stay as they are.
 [[nodiscard]] Result<Config> parse(std::string_view toml, std::string_view name);
 
-/// The whole configuration as TOML, each key with its unit; `parse` of it gives `config` again.
+/// The whole configuration as TOML, each key with its unit; `parse` of it gives `config` again, but
+/// for a password in `redis.url`, which is printed as `***`.
 [[nodiscard]] std::string to_toml(const Config& config);
 
 /// What no single value shows: values that contradict each other. Nothing for a sound

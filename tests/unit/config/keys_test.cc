@@ -69,6 +69,13 @@ const std::map<std::string, Example> kExamples = {
     {"limits.header_seconds", {"1", kRestart}},
     {"limits.body_seconds", {"1", kRestart}},
     {"limits.refusal", {"\"status\"", kReload}},
+    {"redis.url", {"\"redis://h\"", kRestart}},
+    {"redis.password_file", {"\"x\"", kRestart}},
+    {"redis.channel", {"\"x\"", kRestart}},
+    {"redis.stream", {"\"x\"", kRestart}},
+    {"redis.max_events", {"1", kRestart}},
+    {"redis.publish_timeout_seconds", {"0.1", kRestart}},
+    {"redis.start_timeout_seconds", {"0", kRestart}},
     {"log.level", {"\"off\"", kReload}},
     {"log.format", {"\"json\"", kReload}},
 };
