@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
+#include <thread>
 #include <utility>
 
 #include <sched.h>
@@ -16,6 +18,7 @@
 #include "ringcast/base/assert.h"
 #include "ringcast/hub/embedded_store.h"
 #include "ringcast/hub/exchange.h"
+#include "ringcast/hub/redis_store.h"
 #include "ringcast/uring/probe.h"
 
 #include "capacity.h"
@@ -70,6 +73,14 @@ Result<std::string> state_directory_of(const config::Config& config) {
       [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
 }
 
+/// A signal that ends the server waits to be taken: the caller has blocked them.
+bool asked_to_stop() {
+  sigset_t pending;
+  sigemptyset(&pending);
+  return sigpending(&pending) == 0 &&
+         (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 std::shared_ptr<const shard::Policy> make_policy(const config::Config& config,
                                                  std::shared_ptr<const auth::Access> access) {
   auto policy = std::make_shared<shard::Policy>();
@@ -96,7 +107,10 @@ struct Server::Parts {
   std::shared_ptr<const shard::Policy> policy;
   std::optional<auth::FirstUser> first_user;
   std::unique_ptr<hub::FileHighWater> high_water;
-  std::unique_ptr<hub::EmbeddedStore> store;
+  std::unique_ptr<hub::EmbeddedStore> embedded;  ///< or:
+  std::unique_ptr<hub::RedisStore> redis;
+  hub::RedisCounters redis_counters;
+  EventId floor;  ///< of the logs: before the first event that the store will deliver
   std::unique_ptr<hub::Exchange> exchange;
   std::unique_ptr<HubThread> hub;
   std::vector<std::unique_ptr<ShardThread>> shards;
@@ -109,7 +123,12 @@ struct Server::Parts {
   [[nodiscard]] Result<void> start(const config::Config& config);
   [[nodiscard]] Result<void> start_identity(const config::Config& config, std::size_t cpus,
                                             std::uint32_t shard_count);
+  [[nodiscard]] Result<void> start_embedded_store(const config::Config& config);
+  [[nodiscard]] Result<void> start_redis_store(const config::Config& config);
   [[nodiscard]] Result<void> start_hub(const config::Config& config, std::uint32_t shard_count);
+  /// Waits until the logs hold what the store held at start, so that no client takes it for news.
+  [[nodiscard]] Result<void> warm_up(const config::Config& config);
+  [[nodiscard]] std::string not_ready() const;
   [[nodiscard]] Result<void> start_shards(const config::Config& config,
                                           uring::Descriptors descriptors,
                                           const std::vector<int>& cpus,
@@ -153,7 +172,10 @@ Result<void> Server::Parts::start(const config::Config& config) {
   if (auto started = start_shards(config, descriptors.value(), cpus, listeners); !started) {
     return started;
   }
-  return start_admin(config);
+  if (auto started = start_admin(config); !started) return started;
+  if (auto warm = warm_up(config); !warm) return warm;
+  for (const auto& shard : shards) shard->begin_accepting();
+  return {};
 }
 
 Result<void> Server::Parts::start_identity(const config::Config& config, std::size_t cpus,
@@ -174,23 +196,74 @@ Result<void> Server::Parts::start_identity(const config::Config& config, std::si
   return {};
 }
 
-Result<void> Server::Parts::start_hub(const config::Config& config, std::uint32_t shard_count) {
+Result<void> Server::Parts::start_embedded_store(const config::Config& config) {
   const auto directory = state_directory_of(config);
   if (!directory) return directory.error();
   auto opened = hub::FileHighWater::open(directory.value());
   if (!opened) return opened.error();
   high_water = std::move(opened).value();
-  auto embedded = hub::EmbeddedStore::start(*high_water, read_clock());
-  if (!embedded) return embedded.error();
-  store = std::make_unique<hub::EmbeddedStore>(std::move(embedded).value());
+  auto started = hub::EmbeddedStore::start(*high_water, read_clock());
+  if (!started) return started.error();
+  embedded = std::make_unique<hub::EmbeddedStore>(std::move(started).value());
+  floor = embedded->floor();
+  return {};
+}
 
+Result<void> Server::Parts::start_redis_store(const config::Config& config) {
+  auto options = hub::with_password(config.redis);
+  if (!options) return options.error();
+  auto checked = hub::check_redis(options.value(),
+                                  {.events = config.history.events, .bytes = config.history.bytes},
+                                  asked_to_stop);
+  if (!checked) return checked.error();
+  const hub::RedisStart& start = checked.value();
+  const std::uint64_t now_ms = read_clock().unix_ms;
+  for (const hub::SignOut& gone : start.signed_out) {
+    signed_out.add(gone.session, gone.expires_ms, now_ms);
+  }
+  floor = start.floor;
+  redis = std::make_unique<hub::RedisStore>(
+      hub::RedisStoreOptions{.redis = std::move(options).value(),
+                             .floor = start.floor,
+                             .event_bytes_max = config.limits.event_bytes,
+                             .instance = random_number()},
+      redis_counters);
+  return {};
+}
+
+Result<void> Server::Parts::warm_up(const config::Config& config) {
+  if (!redis) return {};
+  constexpr auto kLook = std::chrono::milliseconds(5);
+  const std::uint64_t deadline_ms = read_clock().mono_ms() + config.redis.start_timeout_ms + 1'000;
+  for (;;) {
+    bool warm = redis_counters.caught_up.get() != 0;
+    for (std::size_t i = 0; warm && i < shards.size(); ++i) warm = exchange->events().empty(i);
+    if (warm) return {};
+    if (asked_to_stop()) return Error{"asked to stop while the history was read from Redis"};
+    if (read_clock().mono_ms() >= deadline_ms) {
+      return Error{"Redis answered at first, but its history could not be read: " + not_ready()};
+    }
+    std::this_thread::sleep_for(kLook);
+  }
+}
+
+std::string Server::Parts::not_ready() const {
+  if (draining.load()) return "the server is stopping";
+  return redis ? hub::readiness(redis_counters) : std::string();
+}
+
+Result<void> Server::Parts::start_hub(const config::Config& config, std::uint32_t shard_count) {
+  const auto started =
+      config.redis.url.empty() ? start_embedded_store(config) : start_redis_store(config);
+  if (!started) return started;
   auto created = hub::Exchange::create(
       {.shards = shard_count,
        .event_bytes_max = config.limits.event_bytes,
        .frame_bytes_max = config.limits.event_bytes * shard::kFrameBytesFactor});
   if (!created) return created.error();
   exchange = std::move(created).value();
-  hub = std::make_unique<HubThread>(*exchange, *store);
+  hub = std::make_unique<HubThread>(*exchange,
+                                    redis ? static_cast<hub::EventStore&>(*redis) : *embedded);
   return hub->wait_started();
 }
 
@@ -212,7 +285,9 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
                                            .slots = capacity.slots,
                                            .streams_max = capacity.streams_max,
                                            .drain_ms = config.server.drain_seconds * 1000,
-                                           .floor = store->floor(),
+                                           .floor = floor,
+                                           .accept_at_once = false,
+                                           .older_history = redis != nullptr,
                                            .stream = config.stream,
                                            .history = config.history,
                                            .limits = config.limits},
@@ -231,11 +306,14 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
 
 Result<void> Server::Parts::start_admin(const config::Config& config) {
   if (!config.server.admin_listen) return {};
-  admin::MetricsSources sources{.shards = {}, .hub = &hub->counters(), .audit = audit.get()};
+  admin::MetricsSources sources{.shards = {},
+                                .hub = &hub->counters(),
+                                .audit = audit.get(),
+                                .redis = redis ? &redis_counters : nullptr};
   for (const auto& shard : shards) sources.shards.push_back(&shard->counters());
-  auto started = admin::AdminServer::start(
-      {.address = config::to_sockaddr(*config.server.admin_listen)}, std::move(sources),
-      [this] { return draining.load() ? std::string("the server is stopping") : std::string(); });
+  auto started =
+      admin::AdminServer::start({.address = config::to_sockaddr(*config.server.admin_listen)},
+                                std::move(sources), [this] { return not_ready(); });
   if (!started) return started.error();
   admin = std::move(started).value();
   admin_address = "http://" + admin->address();
@@ -254,7 +332,7 @@ void Server::Parts::stop() {
   if (admin) admin->stop();  // it reads the counters of all that ends below
   if (hub) hub->stop();
   hub.reset();
-  if (store) high_water->settle(store->last().ms);
+  if (embedded) high_water->settle(embedded->last().ms);
   for (const auto& shard : shards) shard->release();
   shards.clear();
   audit.reset();  // writes what is left

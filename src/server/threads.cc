@@ -1,5 +1,6 @@
 #include "threads.h"
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
@@ -65,6 +66,11 @@ Result<void> ShardThread::wait_started() {
   return outcome_;
 }
 
+void ShardThread::begin_accepting() {
+  accept_.store(true, std::memory_order_release);
+  wake();
+}
+
 void ShardThread::begin_drain() {
   drain_.store(true, std::memory_order_release);
   wake();
@@ -98,6 +104,7 @@ void ShardThread::run() {
       bool listening = true;
       while (!shard.value()->finished()) {
         const Time now = read_clock();
+        if (accept_.load(std::memory_order_acquire)) shard.value()->begin_accepting();
         if (drain_.load(std::memory_order_acquire)) shard.value()->request_drain();
         if (auto policy = policy_.take()) shard.value()->set_policy(std::move(*policy));
         const auto idle = shard.value()->turn(now);
@@ -122,7 +129,7 @@ void ShardThread::run() {
   released_.wait();
 }
 
-HubThread::HubThread(hub::Exchange& exchange, hub::EmbeddedStore& store)
+HubThread::HubThread(hub::Exchange& exchange, hub::EventStore& store)
     : exchange_(exchange), store_(store), thread_([this] { run(); }) {}
 
 HubThread::~HubThread() {
@@ -155,6 +162,11 @@ void HubThread::run() {
   started_.happen();
   while (!stop_.load(std::memory_order_acquire)) {
     ring.value()->wait(hub.turn(read_clock()));
+  }
+  store_.stop(read_clock());
+  while (!store_.stopped()) {
+    constexpr std::chrono::nanoseconds kLook = std::chrono::milliseconds(50);
+    ring.value()->wait(std::min(hub.turn(read_clock()).value_or(kLook), kLook));
   }
   released_.wait();
 }

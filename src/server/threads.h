@@ -12,7 +12,7 @@
 
 #include "ringcast/base/result.h"
 #include "ringcast/hub/counters.h"
-#include "ringcast/hub/embedded_store.h"
+#include "ringcast/hub/event_store.h"
 #include "ringcast/hub/exchange.h"
 #include "ringcast/shard/counters.h"
 #include "ringcast/shard/options.h"
@@ -75,6 +75,8 @@ class ShardThread {
   void start();
   /// Blocks until the shard can take connections, or failed to be made.
   [[nodiscard]] Result<void> wait_started();
+  /// See shard::Shard::begin_accepting.
+  void begin_accepting();
   void begin_drain();
   /// The shard takes the policy before its next turn.
   void set_policy(std::shared_ptr<const shard::Policy> policy);
@@ -92,6 +94,7 @@ class ShardThread {
   hub::Exchange& exchange_;
   shard::Counters counters_;
   Handover<std::shared_ptr<const shard::Policy>> policy_;
+  std::atomic<bool> accept_{false};
   std::atomic<bool> drain_{false};
   std::atomic<uring::Ring*> ring_{nullptr};
   Result<void> outcome_;
@@ -104,10 +107,12 @@ class ShardThread {
 /// The hub's thread.
 class HubThread {
  public:
-  HubThread(hub::Exchange& exchange, hub::EmbeddedStore& store);
+  HubThread(hub::Exchange& exchange, hub::EventStore& store);
   ~HubThread();  ///< joins; `stop` must have been called
 
   [[nodiscard]] Result<void> wait_started();
+  /// Blocks until the store has stopped, a second or two at most. The ring lives until the object
+  /// is destroyed.
   void stop();
   [[nodiscard]] const hub::Counters& counters() const { return counters_; }
 
@@ -115,7 +120,7 @@ class HubThread {
   void run();
 
   hub::Exchange& exchange_;
-  hub::EmbeddedStore& store_;
+  hub::EventStore& store_;
   hub::Counters counters_;
   std::atomic<bool> stop_{false};
   std::atomic<uring::Ring*> ring_{nullptr};
