@@ -9,6 +9,8 @@
 
 #include <simdjson.h>
 
+#include "publication_fields.h"
+
 namespace ringcast::hub {
 namespace {
 
@@ -204,32 +206,15 @@ Result<std::string_view> read_text(std::string_view field, json::value value) {
 }
 
 Result<std::uint32_t> read_retry(json::value value) {
-  static_assert(kRetryMsMax == 86'400'000, "the message below says so");
-  constexpr std::string_view kReason = "must be an integer from 0 to 86400000 (milliseconds)";
   const std::string_view token = trimmed(value.raw_json_token());
   if (!is_number(token)) {
     json::json_type type{};
     if (value.type().get(type) != simdjson::SUCCESS || type == json::json_type::number) {
       return refuse(kNotJson);
     }
-    return refuse("retry", kReason);
   }
-  std::uint32_t retry_ms = 0;
-  const char* const end = token.data() + token.size();
-  const auto [stopped, failure] = std::from_chars(token.data(), end, retry_ms);
-  if (failure != std::errc{} || stopped != end || retry_ms > kRetryMsMax)
-    return refuse("retry", kReason);
-  return retry_ms;
+  return parse_retry(token);
 }
-
-std::string_view event_fault(std::string_view name) {
-  if (name.size() > kEventNameBytesMax) return "longer than 256 bytes";
-  if (name.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) {
-    return "must not contain a line end or NUL";
-  }
-  return {};
-}
-static_assert(kEventNameBytesMax == 256 && kTopicBytesMax == 256, "the messages say so");
 
 }  // namespace
 
@@ -347,10 +332,35 @@ Result<Publication> PublicationParser::parse(std::string_view text) {
   return impl_->read_fields();
 }
 
+static_assert(kEventNameBytesMax == 256 && kTopicBytesMax == 256, "the messages say so");
+
+std::string_view event_fault(std::string_view name) {
+  if (name.size() > kEventNameBytesMax) return "longer than 256 bytes";
+  if (name.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) {
+    return "must not contain a line end or NUL";
+  }
+  return {};
+}
+
+Result<std::uint32_t> parse_retry(std::string_view digits) {
+  static_assert(kRetryMsMax == 86'400'000, "the message below says so");
+  std::uint32_t retry_ms = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto [stopped, failure] = std::from_chars(digits.data(), end, retry_ms);
+  if (failure != std::errc{} || stopped != end || retry_ms > kRetryMsMax) {
+    return refuse("retry", "must be an integer from 0 to 86400000 (milliseconds)");
+  }
+  return retry_ms;
+}
+
+bool is_utf8(std::string_view text) {
+  return text.empty() || simdjson::validate_utf8(text.data(), text.size());
+}
+
 std::string_view topic_fault(std::string_view name) {
   if (name.empty()) return "must not be empty";
   if (name.size() > kTopicBytesMax) return "longer than 256 bytes";
-  if (!simdjson::validate_utf8(name.data(), name.size())) return "not valid UTF-8";
+  if (!is_utf8(name)) return "not valid UTF-8";
   for (; !name.empty(); name.remove_prefix(1)) {
     if (control_bytes(name) != 0) return "must not contain control characters";
   }

@@ -1,0 +1,149 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ringcast/base/event_id.h"
+#include "ringcast/base/time.h"
+#include "ringcast/hub/event_store.h"
+#include "ringcast/hub/redis_counters.h"
+#include "ringcast/hub/redis_options.h"
+#include "ringcast/hub/redis_store.h"
+
+#include "log_limit.h"
+#include "redis_connection.h"
+#include "redis_entry.h"
+#include "redis_reply.h"
+
+namespace ringcast::hub {
+
+/// Hears what stands in an entry beside the event, once it has been handed on.
+class TailWatcher {
+ public:
+  virtual ~TailWatcher() = default;
+  virtual void on_nonce(const Nonce& nonce, EventId id) = 0;
+  virtual void on_channel_number(std::string_view number) = 0;
+};
+
+/// Reads the stream and hands it on in its order: docs/design/redis.md, "The tail".
+///
+///              ┌──────── page used up, was short, at once ────────┐
+///              ▼                                                  │
+///   check ─► read (XREAD BLOCK) ─── entries ─► page ─► sink ──────┤
+///     ▲        │ silence                         ▲                │
+///     ├────────┴──────── reconnect, pause, full page ─────────────┘
+///     │ XRANGE, inclusive                        │
+///     ├─ begins with our last entry ─────────────┤
+///     ├─ begins later ──► hole ──► gap ──────────┘
+///     └─ nothing ──► inspect (XINFO): all is well, or a hole, or
+///                    behind us ──► gap, raise (script), inspect
+///
+/// Threads: the hub's. Blocking: nothing. One command at a time; one page in memory.
+class RedisTail final : public ReplyHandler {
+ public:
+  /// `now` is kept up to date by the owner.
+  RedisTail(const RedisStoreOptions& options, const RedisKeys& keys, RedisConnection& connection,
+            EventSink& sink, TailWatcher& watcher, RedisCounters& counters, const Time& now);
+
+  void on_ready();
+  void on_lost();
+
+  /// Everything up to here has been handed on.
+  [[nodiscard]] EventId position() const { return last_; }
+  /// The last event or gap up to there: where the log ends once the shards have taken it.
+  [[nodiscard]] EventId delivered() const { return delivered_; }
+  /// Times that entries may have been missed.
+  [[nodiscard]] std::uint64_t holes() const { return holes_; }
+
+  /// Hands on what is there, asks for more. False: the sink has no room.
+  [[nodiscard]] bool turn();
+  /// Monotonic nanoseconds of the next call of `turn`, or 0.
+  [[nodiscard]] std::uint64_t wake_ns() const { return retry_ns_; }
+
+  void on_reply(std::uint64_t tag, const redisReply* reply) override;
+
+  static constexpr std::size_t kPageEntries = 128;
+
+ private:
+  enum class Command : std::uint8_t { none, check, inspect, read, raise, load };
+
+  struct PageEntry {
+    EventId id;
+    std::size_t first_text;  ///< in `texts_`
+    std::size_t texts;
+  };
+  struct LoadedSignOut {
+    std::string member;
+    std::uint64_t expires_ms;
+  };
+
+  [[nodiscard]] bool hand_on();
+  [[nodiscard]] bool hand_on_entry(const PageEntry& entry);
+  void complain_of(EventId id, const std::string& reason);
+  void send_next();
+  void ask(Command command);
+
+  void on_checked(const redisReply* reply);
+  void on_read(const redisReply* reply);
+  void on_inspected(const redisReply* reply);
+  void on_loaded(const redisReply* reply);
+  void on_error(std::string_view error);
+
+  void copy_page(const redisReply* entries, bool skip_first);
+  void drop_page();
+  [[nodiscard]] bool page_used_up() const { return next_entry_ == entries_.size(); }
+  /// A hole between `last_` and `oldest`, if that is known. `then`: the position after it.
+  void begin_hole(std::optional<EventId> oldest, EventId then);
+  void begin_raise(EventId found);
+  /// The end of the stream was at our position when Redis answered.
+  void is_current();
+
+  const RedisKeys keys_;
+  const RedisAddress address_;
+  const std::size_t event_bytes_max_;
+  RedisConnection& connection_;
+  EventSink& sink_;
+  TailWatcher& watcher_;
+  RedisCounters& counters_;
+  const Time& now_;
+
+  EventId last_;
+  EventId delivered_;
+  // No entry stands at `last_`, and so many had been removed from the stream when it was known that
+  // nothing was missing up to there.
+  bool unanchored_ = false;
+  std::optional<std::uint64_t> removed_;
+  std::uint64_t holes_ = 0;
+
+  Command outstanding_ = Command::none;
+  Command next_ = Command::check;
+  bool raise_ = false;  // to `last_`, before anything else
+  bool load_ = false;   // the sign-outs, once the page is used up
+  std::uint64_t asked_ns_ = 0;
+  std::uint64_t replied_ns_ = 0;
+  std::uint64_t retry_ns_ = 0;
+
+  // What waits to be handed on, in this order.
+  std::optional<EventSink::Hole> hole_;
+  EventId after_hole_;
+  std::vector<LoadedSignOut> sign_outs_;
+  std::size_t next_sign_out_ = 0;
+  std::string bytes_;
+  std::vector<std::string_view> texts_;  // parts of `bytes_`
+  std::vector<PageEntry> entries_;
+  std::size_t next_entry_ = 0;
+  bool page_is_held_ = false;  // until it was inspected whether a hole is before it
+  bool page_is_last_ = false;  // there was nothing behind it
+  std::uint64_t page_unix_ms_ = 0;
+
+  RawEntry raw_;  // scratch
+  LogLimit entry_log_;
+  LogLimit hole_log_;
+  LogLimit error_log_;
+};
+
+}  // namespace ringcast::hub
