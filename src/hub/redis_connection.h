@@ -45,11 +45,15 @@ enum class ConnectionRole : std::uint8_t { commands, tail, channel };
 ///      '---------------- any failure, no reply within 4 s, close by Redis -----------'
 ///
 /// `signing in`: AUTH, SELECT, CLIENT SETNAME, CLIENT ID, and, of `commands`, ROLE: a replica
-/// counts as a failure. Waits 50 ms, doubled up to 2 s, each time a random part between a half and
-/// all of it. The first failure of a row is logged in plain words, and that it works again.
+/// counts as a failure. So does, but for `channel`, that Redis is loading its data. Waits 50 ms,
+/// doubled up to 2 s, each time a random part between a half and all of it. The first failure of a
+/// row is logged in plain words, and that it works again.
+///
+/// What is sent leaves with the next `turn`: its owner calls that after the last command of a turn.
 ///
 /// Threads: one, but that a host name is looked up on a thread that ends with the answer (none for
-/// an address). Blocking: nothing, but the destructor while a name is being looked up.
+/// an address). Blocking: nothing, but the destructor while a name is being looked up. SIGPIPE must
+/// be ignored.
 class RedisConnection {
  public:
   /// `slot` numbers the connection on the ring: it uses poll handles of slots 2 * slot and
@@ -68,14 +72,17 @@ class RedisConnection {
   void send(std::span<const std::string_view> arguments, ReplyHandler& handler, std::uint64_t tag);
   /// SUBSCRIBE to both, and again each second to see that the connection lives. `handler` is given
   /// each message as hiredis parses it: an array `message`, channel, text. Only `channel`. It is
-  /// given `subscribe` replies too.
+  /// given `subscribe` replies too. Only when ready, and again each time that it is: a lost
+  /// connection ends the subscription, which the handler is not told (the owner is).
   void subscribe(std::span<const std::string_view> channels, ReplyHandler& handler);
   /// Gives the connection up and begins anew, because of something that was found in a reply (such
-  /// as READONLY).
+  /// as READONLY). Not ready from now on; handlers and owner are told when the reply's handler
+  /// returns, or else within the next `turn`.
   void fail(std::string_view reason);
 
   /// CLIENT ID of the connection before this one, while that may still be alive in Redis; 0 = none.
-  /// `forget_previous` once it is certain that it is not.
+  /// `forget_previous` once it is certain that it is not. Of `commands`, older ones are killed
+  /// before it is ready; IDs that only a Redis before a restart can have given are forgotten.
   [[nodiscard]] std::int64_t previous_id() const;
   void forget_previous();
 
