@@ -17,10 +17,6 @@ namespace ringcast::hub {
 namespace {
 
 constexpr std::string_view kBlockMs = "1000";
-// A read that took this much longer than it may block was held up somewhere: as after a pause.
-constexpr std::uint64_t kReadNs = 1'500 * kNsPerMs;
-// Between a reply and the next command: much longer, and the history may have been trimmed between.
-constexpr std::uint64_t kPauseNs = 50 * kNsPerMs;
 constexpr std::uint64_t kRetryNs = 500 * kNsPerMs;
 constexpr std::size_t kKeptBytesMax = std::size_t{1} << 20;  // of the buffer, from page to page
 constexpr std::size_t kSignOutsMax = 65'536;                 // loaded after a hole
@@ -167,41 +163,41 @@ void RedisTail::send_next() {
     ask(Command::raise);
   } else if (load_) {
     ask(Command::load);
-  } else if (next_ == Command::read && now_.mono_ns - replied_ns_ > kPauseNs) {
-    ask(Command::check);
   } else {
     ask(next_);
   }
 }
 
 void RedisTail::ask(Command command) {
-  static const std::string count = std::to_string(kPageEntries);
-  static const std::string count_inclusive = std::to_string(kPageEntries + 1);
+  static const std::string count = std::to_string(kPageEntries + 1);  // with our last one
   static const std::string sign_outs_max = std::to_string(kSignOutsMax);
   const std::string last = to_string(last_);
-  const auto send = [&](std::initializer_list<std::string_view> words) {
+  const auto send = [&](Command tag, std::initializer_list<std::string_view> words) {
     connection_.send(std::span(words.begin(), words.size()), *this,
-                     static_cast<std::uint64_t>(command));
+                     static_cast<std::uint64_t>(tag));
   };
   outstanding_ = command;
-  asked_ns_ = now_.mono_ns;
   switch (command) {
+    case Command::read:
+      // A bell, no more: what it shows may have a hole before it. Redis executes the next command
+      // as soon as this one has rung, or has not within its time.
+      send(Command::read,
+           {"XREAD", "COUNT", "1", "BLOCK", kBlockMs, "STREAMS", keys_.stream, last});
+      outstanding_ = Command::check;
+      [[fallthrough]];
     case Command::check:
-      send({"XRANGE", keys_.stream, last, "+", "COUNT", count_inclusive});
+      send(Command::check, {"XRANGE", keys_.stream, last, "+", "COUNT", count});
       break;
     case Command::inspect:
-      send({"XINFO", "STREAM", keys_.stream});
-      break;
-    case Command::read:
-      send({"XREAD", "COUNT", count, "BLOCK", kBlockMs, "STREAMS", keys_.stream, last});
+      send(command, {"XINFO", "STREAM", keys_.stream});
       break;
     case Command::raise:
-      send({"EVAL", kRaise, "1", keys_.stream, last});
+      send(command, {"EVAL", kRaise, "1", keys_.stream, last});
       break;
     case Command::load: {
       const std::string passed = "(" + std::to_string(now_.unix_ms);
-      send({"ZRANGEBYSCORE", keys_.signed_out, passed, "+inf", "WITHSCORES", "LIMIT", "0",
-            sign_outs_max});
+      send(command, {"ZRANGEBYSCORE", keys_.signed_out, passed, "+inf", "WITHSCORES", "LIMIT", "0",
+                     sign_outs_max});
       break;
     }
     case Command::none:
@@ -211,9 +207,8 @@ void RedisTail::ask(Command command) {
 
 void RedisTail::on_reply(std::uint64_t tag, const redisReply* reply) {
   if (reply == nullptr) return;  // on_lost comes
-  outstanding_ = Command::none;
-  replied_ns_ = now_.mono_ns;
   const auto command = static_cast<Command>(tag);
+  if (command != Command::read) outstanding_ = Command::none;
   if (is_error(reply) && command != Command::inspect) {
     on_error({reply->str, reply->len});
     return;
@@ -226,7 +221,6 @@ void RedisTail::on_reply(std::uint64_t tag, const redisReply* reply) {
       on_inspected(reply);
       break;
     case Command::read:
-      on_read(reply);
       break;
     case Command::raise:
       raise_ = false;
@@ -259,22 +253,6 @@ void RedisTail::on_checked(const redisReply* reply) {
     page_is_held_ = true;
   } else {
     begin_hole(first, last_);
-  }
-}
-
-void RedisTail::on_read(const redisReply* reply) {
-  next_ = Command::check;
-  if (reply->type == REDIS_REPLY_NIL || now_.mono_ns - asked_ns_ > kReadNs) return;
-  // One stream: its name and its entries.
-  if (!is_array(reply) || reply->elements != 1 || !is_array(reply->element[0]) ||
-      reply->element[0]->elements != 2 || !is_array(reply->element[0]->element[1])) {
-    return on_error("not a list of streams");
-  }
-  const redisReply* const entries = reply->element[0]->element[1];
-  copy_page(entries, false);
-  if (entries->elements < kPageEntries) {
-    page_is_last_ = true;
-    next_ = Command::read;
   }
 }
 

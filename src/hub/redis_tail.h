@@ -31,18 +31,22 @@ class TailWatcher {
 
 /// Reads the stream and hands it on in its order: docs/design/redis.md, "The tail".
 ///
-///              ┌──────── page used up, was short, at once ────────┐
-///              ▼                                                  │
-///   check ─► read (XREAD BLOCK) ─── entries ─► page ─► sink ──────┤
-///     ▲        │ silence                         ▲                │
-///     ├────────┴──────── reconnect, pause, full page ─────────────┘
-///     │ XRANGE, inclusive                        │
-///     ├─ begins with our last entry ─────────────┤
-///     ├─ begins later ──► hole ──► gap ──────────┘
-///     └─ nothing ──► inspect (XINFO): all is well, or a hole, or
-///                    behind us ──► gap, raise (script), inspect
+///                 ┌──────────── page used up, was short ───────────┐
+///                 ▼                                               │
+///      ┌──► read (XREAD BLOCK, XRANGE) ─┐                         │
+///      │                                ├─ begins with our ──► page ──► sink
+///   check (XRANGE) ─────────────────────┤  last entry             │
+///      ▲                                ├─ begins later: gap ──►──┤
+///      │                                └─ nothing ──► inspect (XINFO): all is well, or a gap, or
+///      │                                               behind us: gap, raise (script), inspect
+///      └── new connection, full page
 ///
-/// Threads: the hub's. Blocking: nothing. One command at a time; one page in memory.
+/// XREAD is only the bell: what it returns may have a hole before it, that nobody would notice.
+/// Events are taken from the XRANGE behind it, which begins with the entry that was read last: if
+/// that is there, nothing between was trimmed, however long anybody was held up.
+///
+/// Threads: the hub's. Blocking: nothing. One page in memory, no command while it is
+/// not used up.
 class RedisTail final : public ReplyHandler {
  public:
   /// `now` is kept up to date by the owner.
@@ -88,7 +92,6 @@ class RedisTail final : public ReplyHandler {
   void ask(Command command);
 
   void on_checked(const redisReply* reply);
-  void on_read(const redisReply* reply);
   void on_inspected(const redisReply* reply);
   void on_loaded(const redisReply* reply);
   void on_error(std::string_view error);
@@ -123,8 +126,6 @@ class RedisTail final : public ReplyHandler {
   Command next_ = Command::check;
   bool raise_ = false;  // to `last_`, before anything else
   bool load_ = false;   // the sign-outs, once the page is used up
-  std::uint64_t asked_ns_ = 0;
-  std::uint64_t replied_ns_ = 0;
   std::uint64_t retry_ns_ = 0;
 
   // What waits to be handed on, in this order.
