@@ -19,6 +19,7 @@ constexpr std::string_view kNoScript = "0000000000000000000000000000000000000000
 std::vector<Need> needs(const RedisKeys& k) {
   return {
       {"+info", {"INFO"}},
+      {"+ping", {"PING"}},
       {"+role", {"ROLE"}},
       {"+select", {"SELECT", "0"}},
       {"+client|id", {"CLIENT", "ID"}},
@@ -31,7 +32,6 @@ std::vector<Need> needs(const RedisKeys& k) {
       {"+xrevrange", {"XREVRANGE", k.stream, "+", "-", "COUNT", "1"}, {k.stream}},
       {"+xinfo|stream", {"XINFO", "STREAM", k.stream}, {k.stream}},
       {"+xdel", {"XDEL", k.stream, "0-1"}, {k.stream}},
-      {"+xsetid", {"XSETID", k.stream, "0-1"}, {k.stream}},
       {"+get", {"GET", k.relay}, {k.relay}},
       {"+get", {"GET", k.epoch}, {k.epoch}},
       {"+set", {"SET", k.relay, ""}, {k.relay}},

@@ -162,6 +162,11 @@ class Attempt {
     if (!good(reply)) return false;
     const std::string_view info = text_of(&*reply);
     start_.version = info_field(info, "redis_version");
+    if (info_field(info, "redis_mode") == "sentinel") {
+      return fail(
+          "is a Sentinel, which holds no events: redis.url must name the primary that it "
+          "watches, or an address that follows it");
+    }
     const Version version = parse_version(start_.version);
     if (version < kOldestVersion) {
       return fail("is Redis " + describe_version() +

@@ -451,6 +451,13 @@ TEST(RedisStart, AConnectionThatBreaksOffIsTriedAgain) {
   EXPECT_GE(fake.connections(), 2);
 }
 
+TEST(RedisStart, ASentinelIsRefused) {
+  FakeRedis fake(FakeRedis::Answers{
+      {"INFO", bulk("# Server\r\nredis_version:7.0.15\r\nredis_mode:sentinel\r\n")}});
+  const std::string found = failure(options(fake.url(), 20'000));
+  EXPECT_NE(found.find("is a Sentinel"), std::string::npos) << found;
+}
+
 TEST(RedisStart, AMovedStreamIsSaid) {
   FakeRedis fake({{"INFO", info("7.0.15")}, {"MULTI XADD", "-MOVED 1 10.0.0.1:6379\r\n"}});
   const std::string found = failure(options(fake.url(), 20'000));
