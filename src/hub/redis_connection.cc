@@ -84,7 +84,7 @@ struct RedisConnection::Impl final : SocketOwner {
   void take_addresses();
   void connect();
   void on_connected() override;
-  void on_closed(const std::string& reason) override;
+  void on_closed(const std::string& reason, ClosedBy what) override;
   void on_failure(const std::string& reason);
   void log_failure(const std::string& reason);
 
@@ -183,9 +183,9 @@ void RedisConnection::Impl::connect() {
   if (!opened) on_failure(opened.error().message);
 }
 
-void RedisConnection::Impl::on_closed(const std::string& reason) {
+void RedisConnection::Impl::on_closed(const std::string& reason, ClosedBy what) {
   RC_ASSERT(pending.empty());
-  on_failure(reason);
+  on_failure(what == ClosedBy::error_reply ? describe_redis_error(reason, address) : reason);
 }
 
 void RedisConnection::Impl::on_failure(const std::string& reason) {

@@ -120,6 +120,7 @@ Result<void> RedisSocket::adopt(redisAsyncContext* context) {
 void RedisSocket::close(std::string_view reason) {
   if (context_ == nullptr || ending_) return;
   reason_ = reason;
+  closed_by_ = SocketOwner::ClosedBy::other;
   // From now on no commands. Called within a callback, hiredis goes on when that is over.
   ending_ = true;
   if (in_hiredis_) {
@@ -141,7 +142,14 @@ void RedisSocket::drop() {
 // An armed poll keeps the socket open, and hiredis closes the descriptor right after this.
 void RedisSocket::note_end() {
   if (context_ == nullptr) return;
-  if (!ending_) reason_ = context_->c.err != 0 ? cleaned(context_->c.errstr) : "closed";
+  if (!ending_) {
+    const redisContext& c = context_->c;
+    // hiredis makes an error reply that answers no command (not even SUBSCRIBE) an error of its
+    // own.
+    const bool is_reply = c.err == REDIS_ERR_OTHER && connected_;
+    closed_by_ = is_reply ? SocketOwner::ClosedBy::error_reply : SocketOwner::ClosedBy::other;
+    reason_ = c.err != 0 ? cleaned(c.errstr) : "closed";
+  }
   ending_ = true;
   if (std::exchange(reading_.armed, false)) ring_.cancel(uring::Operation::poll, read_handle());
   if (std::exchange(writing_.armed, false)) ring_.cancel(uring::Operation::poll, write_handle());
@@ -152,7 +160,7 @@ void RedisSocket::settle() {
   if (ending_) {
     context_ = nullptr;
     connected_ = false;
-    if (owner_ != nullptr) owner_->on_closed(std::string(reason_));
+    if (owner_ != nullptr) owner_->on_closed(std::string(reason_), closed_by_);
   } else if (connected_ && !announced_) {
     announced_ = true;
     owner_->on_connected();

@@ -24,8 +24,10 @@ class SocketOwner {
   virtual void on_reply(const redisReply* reply) = 0;
   /// A message of a subscription, or the confirmation of one.
   virtual void on_message(const redisReply* reply) = 0;
-  /// The connection is gone, and every command has been told of it.
-  virtual void on_closed(const std::string& reason) = 0;
+  /// The connection is gone, and every command has been told of it. The reason is an error reply
+  /// of Redis that answers no command, or else in words already.
+  enum class ClosedBy : std::uint8_t { error_reply, other };
+  virtual void on_closed(const std::string& reason, ClosedBy what) = 0;
 };
 
 /// hiredis' asynchronous connection, its descriptor polled by the hub's ring.
@@ -106,6 +108,7 @@ class RedisSocket {
   bool in_hiredis_ = false;
   bool in_reply_ = false;
   std::string reason_;
+  SocketOwner::ClosedBy closed_by_ = SocketOwner::ClosedBy::other;
   std::size_t reply_bytes_ = 0;  // that came since the last whole reply
   std::uint64_t received_bytes_ = 0;
   std::vector<const char*> pointers_;

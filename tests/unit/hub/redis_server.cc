@@ -91,7 +91,8 @@ RedisServer::RedisServer(std::vector<std::string> arguments) : arguments_(std::m
     port_ = free_port();
     if (try_start()) return;
   }
-  RC_ASSERT(!"redis-server does not start: is it installed, are its arguments right?");
+  constexpr bool kRedisServerStarts = false;  // it is not installed, or its arguments are wrong
+  RC_ASSERT(kRedisServerStarts);
 }
 
 RedisServer::~RedisServer() {
