@@ -1,6 +1,7 @@
 #include "redis_rights.h"
 
 #include <cctype>
+#include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -75,6 +76,15 @@ TEST_F(RedisRights, TheRuleThatIsShownIsEnough) {
   EXPECT_EQ(failure(options(url())), "started");
   const std::string shown = failure(options(url_of(server_, "bridge:wrong@")));
   EXPECT_NE(shown, "started");
+}
+
+TEST(RedisRule, IsTheOneThatTheDocumentationShows) {
+  const std::string rule = sufficient_rule({}, RedisKeys({}));
+  std::ifstream page(REDIS_PAGE);
+  ASSERT_TRUE(page.is_open()) << REDIS_PAGE;
+  bool shown = false;
+  for (std::string line; std::getline(page, line);) shown = shown || line == rule;
+  EXPECT_TRUE(shown) << rule;
 }
 
 TEST_F(RedisRights, WithoutAnyTheErrorNamesAllAndTheWholeRule) {
