@@ -15,37 +15,65 @@ tcp_buffer_bytes_open tcp_buffer_bytes_end stalled stalled_expected stalled_deli
 stalled_missing stalled_dropped stalled_seconds ended_slow gaps_sent storm_closed storm_returned
 storm_opens_failed storm_seconds storm_streams_per_second server_storm_cpu_ns_per_stream streams_opened
 streams_resumed streams_refused latency_max server_cpu_ms_publishing logins logins_answered_200 logins_accepted
-logins_first_seconds logins_last_seconds events_among_logins""".split()
+logins_first_seconds logins_last_seconds events_among_logins failure rate not_held bottleneck cpu_us_per_event
+publish_seconds delivery_seconds drain_seconds measured_seconds receivers_min receivers_max subscribers heard
+heard_missing heard_latency_p50 heard_latency_p99 first_third_p50 first_third_p99 last_third_p50 last_third_p99
+added_p50 added_p99 watched_cpu_ns reader_cpu_ns publisher_cpu_ns listener_cpu_ns channel_queue_largest heard_by_each
+relayed_by_each entries_read_by_each dropped_by_each invalid_by_each streams_by_instance redis_connections
+redis_subscribers redis_hold_percent redis_publish_percent redis_percent""".split()
 
 
 def run(options, server, **arguments):
-    """One run; `arguments` are those of ringcast-load (`_` for `-`, True for a flag)."""
-    command = [
-        options.build / "ringcast-load",
-        "--url", f"{server.base}/events", "--publish-url", f"{server.base}/publish",
-        "--server-pid", server.pid, "--timeout", options.timeout, "--json", "-",
-    ]
-    for name, value in arguments.items():
-        command.append("--" + name.replace("_", "-"))
-        if value is not True:
-            command.append(value)
-    result = subprocess.run(on_cpus(options.load_cpus, command), stdout=subprocess.PIPE, text=True, check=False)
-    if not result.stdout:
-        raise Failure("ringcast-load wrote no report")
-    report = json.loads(result.stdout)
-    if not report["good"]:
-        reason = report["failure"] or "deliveries are not exact"
-        raise Failure(f"the run does not count: {reason}\n{json.dumps(report, indent=1)}")
-    report["latency_p50"] = report["latency_us"]["p50"]
-    report["latency_p99"] = report["latency_us"]["p99"]
+    """One run; `arguments` are those of ringcast-load (`_` for `-`, True for a flag, a list to repeat it)."""
+    report = exact(invoke(
+        options, url=f"{server.base}/events", publish_url=f"{server.base}/publish", server_pid=server.pid, **arguments))
     report["opens_per_second"] = report["open"] / report["open_seconds"]
     report["tcp_buffer_bytes_per_stream"] = (
         report["tcp_buffer_bytes_open"] - report["tcp_buffer_bytes_empty"]) / report["open"]
     return report
 
 
+def exact(report):
+    """The report, if what was to arrive did, once and in order."""
+    if not report["good"]:
+        reason = report["failure"] or "deliveries are not exact"
+        raise Failure(f"the run does not count: {reason}\n{json.dumps(report, indent=1)}")
+    return report
+
+
+def invoke(options, **arguments):
+    """Runs ringcast-load with nothing but these arguments, whatever comes of it."""
+    command = command_of(options, **arguments)
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return read_report(result.stdout)
+
+
+def command_of(options, **arguments):
+    command = [options.build / "ringcast-load", "--json", "-"]
+    for name, value in ({"timeout": options.timeout} | arguments).items():
+        for each in value if isinstance(value, list) else [value]:
+            command.append("--" + name.replace("_", "-"))
+            if each is not True:
+                command.append(each)
+    return on_cpus(options.load_cpus, command)
+
+
+def read_report(text):
+    if not text:
+        raise Failure("ringcast-load wrote no report")
+    report = json.loads(text)
+    for name in [name for name in report if name.endswith("latency_us")]:
+        figure = name.removesuffix("_us")
+        for quantile in ("p50", "p99"):
+            report[f"{figure}_{quantile}"] = report[name][quantile]
+    for third in ("first", "last"):
+        for quantile in ("p50", "p99"):
+            report[f"{third}_third_{quantile}"] = report[f"latency_{third}_third_us"][quantile]
+    return report
+
+
 def kept(report):
-    return {name: report[name] for name in KEPT if name in report}
+    return {name: report[name] for name in dict.fromkeys(KEPT) if name in report}
 
 
 def median(reports, figure):

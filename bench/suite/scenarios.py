@@ -3,6 +3,9 @@
 import dataclasses
 
 from suite import generator, servers
+from suite.bridge import bridge
+from suite.bridge_latency import bridge_latency
+from suite.bridge_streams import bridge_streams
 from suite.logins import logins
 from suite.results import Outcome, Table
 from suite.slow import slow
@@ -35,6 +38,22 @@ class Size:
     logins_events: int
     logins_rate: float
     logins_runs: int
+    bridge_instances: tuple
+    bridge_streams: tuple  # of (streams, topics); 0 topics = each event to each stream
+    bridge_rate: int
+    bridge_seconds: float
+    bridge_steps: tuple
+    bridge_step_seconds: float
+    bridge_plain_messages: int  # of redis-benchmark; a multiple of what it has under way
+    bridge_latency_rates: tuple
+    bridge_latency_seconds: float
+    bridge_latency_runs: int
+    bridge_few_streams: int
+    bridge_many_streams: int
+    bridge_many_events: int
+    bridge_many_rate: float
+    bridge_hold_seconds: float
+    bridge_many_runs: int
 
 
 FULL = Size(
@@ -44,11 +63,20 @@ FULL = Size(
     throughput_events=12, throughput_runs=5,
     slow_readers=20_000, slow_stalled=1_000, slow_rate=5, slow_runs=3,
     storm_streams=20_000, storm_runs=5,
-    logins_streams=10_000, logins_at_once=50, logins_events=40, logins_rate=5, logins_runs=5)
+    logins_streams=10_000, logins_at_once=50, logins_events=40, logins_rate=5, logins_runs=5,
+    bridge_instances=(1, 2), bridge_streams=((10, 0), (1_000, 100)), bridge_rate=20_000, bridge_seconds=10,
+    bridge_steps=(30_000, 40_000, 50_000, 60_000, 80_000, 100_000, 130_000, 160_000, 200_000), bridge_step_seconds=4,
+    bridge_plain_messages=1_280_000,
+    bridge_latency_rates=(1_000, 10_000), bridge_latency_seconds=8, bridge_latency_runs=3,
+    bridge_few_streams=10, bridge_many_streams=100_000, bridge_many_events=20, bridge_many_rate=1,
+    bridge_hold_seconds=10, bridge_many_runs=2)
 SHORT = dataclasses.replace(
     FULL, idle_ordinary=5_000, idle_seconds=5, fanout_ordinary=5_000, fanout_events=20, cost_runs=2,
     throughput_runs=1, slow_readers=10_000, slow_stalled=500, slow_rate=10, slow_runs=1, storm_runs=2,
-    logins_runs=2)
+    logins_runs=2,
+    bridge_streams=((10, 0),), bridge_seconds=5, bridge_steps=(30_000, 40_000, 60_000, 80_000, 120_000),
+    bridge_step_seconds=2, bridge_latency_seconds=4, bridge_latency_runs=1,
+    bridge_many_events=10, bridge_hold_seconds=5, bridge_many_runs=1)
 SMOKE = Size(
     idle_streams=300, idle_ordinary=200, idle_seconds=1,
     fanout_streams=300, fanout_ordinary=200, fanout_events=10,
@@ -56,7 +84,12 @@ SMOKE = Size(
     throughput_events=10, throughput_runs=1,
     slow_readers=200, slow_stalled=20, slow_rate=60, slow_runs=1,
     storm_streams=200, storm_runs=1,
-    logins_streams=200, logins_at_once=5, logins_events=20, logins_rate=20, logins_runs=1)
+    logins_streams=200, logins_at_once=5, logins_events=20, logins_rate=20, logins_runs=1,
+    bridge_instances=(1, 2), bridge_streams=((4, 0), (20, 4)), bridge_rate=500, bridge_seconds=0.4,
+    bridge_steps=(1_000,), bridge_step_seconds=0.2, bridge_plain_messages=6_400,
+    bridge_latency_rates=(500,), bridge_latency_seconds=0.4, bridge_latency_runs=1,
+    bridge_few_streams=10, bridge_many_streams=200, bridge_many_events=10, bridge_many_rate=20,
+    bridge_hold_seconds=0.5, bridge_many_runs=1)
 PROFILES = {"all": FULL, "short": SHORT, "smoke": SMOKE}
 
 DIRECT, ORDINARY = "direct", "ordinary"
@@ -181,4 +214,5 @@ def throughput(options, size):
 
 
 SCENARIOS = {"idle": idle, "fanout": fanout, "cost": cost, "throughput": throughput, "slow": slow, "storm": storm,
-             "logins": logins}
+             "logins": logins, "bridge": bridge, "bridge-latency": bridge_latency, "bridge-streams": bridge_streams}
+NEED_REDIS = ("bridge", "bridge-latency", "bridge-streams")

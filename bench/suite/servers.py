@@ -67,12 +67,22 @@ class Server:
 
     def metric(self, name):
         """The sum of a metric over all shards."""
+        metrics = self.metrics()
+        if name not in metrics:
+            raise Failure(f"the server has no metric {name}")
+        return metrics[name]
+
+    def metrics(self):
+        """All of them, each the sum over all shards."""
         with urllib.request.urlopen(f"{self.admin_base}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
-        values = [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + "{", name + " "))]
-        if not values:
-            raise Failure(f"the server has no metric {name}")
-        return int(sum(values))
+        sums = {}
+        for line in lines:
+            if line and not line.startswith("#"):
+                labelled, value = line.rsplit(" ", 1)
+                name = labelled.partition("{")[0]
+                sums[name] = sums.get(name, 0) + float(value)
+        return {name: int(value) for name, value in sums.items()}
 
 
 def floor_command(options, port, _admin_port, _folder, _sections):
