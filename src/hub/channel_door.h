@@ -2,8 +2,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
-#include <string_view>
 
 #include "ringcast/base/time.h"
 #include "ringcast/hub/redis_counters.h"
@@ -12,17 +10,9 @@
 #include "ringcast/uring/ring.h"
 
 #include "redis_connection.h"
+#include "standby_queue.h"
 
 namespace ringcast::hub {
-
-/// The place of a message of the channel: the `number`th after the mark of `epoch`. As the field
-/// `c` of an entry: `epoch:number`, decimal.
-struct ChannelNumber {
-  std::uint64_t epoch = 0;
-  std::uint64_t number = 0;
-  friend bool operator==(const ChannelNumber&, const ChannelNumber&) = default;
-};
-[[nodiscard]] std::optional<ChannelNumber> parse_channel_number(std::string_view text);
 
 /// The Redis channel as a door into the stream: hears, numbers, stands by, relays. See
 /// docs/design/redis.md, "The channel".
