@@ -23,7 +23,8 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr milliseconds kConnectTimeout{2'000};
-constexpr milliseconds kReplyTimeout{4'000};
+constexpr milliseconds kReplyTimeoutMin{1'000};
+constexpr milliseconds kReplyTimeoutMax{4'000};
 constexpr milliseconds kPauseMin{100};
 constexpr milliseconds kPauseMax{1'000};
 constexpr milliseconds kPauseSlice{50};
@@ -96,11 +97,12 @@ void append_list(std::string& out, std::string_view noun, const std::vector<std:
 class Attempt {
  public:
   Attempt(const RedisAddress& address, const RedisOptions& options, const WarmUp& warm_up,
-          milliseconds connect_timeout)
+          milliseconds left)
       : address_(address),
         keys_(options),
         warm_up_(warm_up),
-        redis_(address, connect_timeout, kReplyTimeout) {}
+        redis_(address, std::clamp(left, kPauseMin, kConnectTimeout),
+               std::clamp(left, kReplyTimeoutMin, kReplyTimeoutMax)) {}
 
   /// Nothing: see `setback`.
   std::optional<RedisStart> run() {
@@ -129,7 +131,7 @@ class Attempt {
   /// Whether the reply is there and no error; else the setback says why.
   bool good(const SyncReply& reply) {
     if (!reply) {
-      setback_ = {here("cannot be reached: " + redis_.failure()), true};
+      setback_ = {here("does not answer as it should: " + redis_.failure()), true};
       return false;
     }
     if (reply.error().empty()) return true;
@@ -379,8 +381,7 @@ Result<RedisStart> check_redis(const RedisOptions& options, const WarmUp& warm_u
   milliseconds wait = kPauseMin;
   for (;;) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
-    Attempt attempt(address.value(), options, warm_up,
-                    std::clamp(left, kPauseMin, kConnectTimeout));
+    Attempt attempt(address.value(), options, warm_up, left);
     if (auto start = attempt.run()) {
       if (said) spdlog::info("Redis at {} answers", to_string(address.value()));
       return std::move(*start);

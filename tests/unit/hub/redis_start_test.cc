@@ -447,8 +447,18 @@ TEST(RedisStart, ARedisThatLoadsItsDataIsWaitedFor) {
 TEST(RedisStart, AConnectionThatBreaksOffIsTriedAgain) {
   FakeRedis fake(FakeRedis::Answers{{"INFO", "?nonsense\r\n"}});
   const LogCapture log;
-  EXPECT_NE(failure(options(fake.url(), 300)).find("cannot be reached: "), std::string::npos);
+  EXPECT_NE(failure(options(fake.url(), 300)).find("does not answer as it should: "),
+            std::string::npos);
   EXPECT_GE(fake.connections(), 2);
+}
+
+TEST(RedisStart, ARedisThatSaysNothingIsGivenUpSoonAfterTheTime) {
+  FakeRedis fake(FakeRedis::Answers{{"INFO", "$100\r\nhalf"}});
+  const auto begin = Clock::now();
+  const std::string found = failure(options(fake.url(), 100));
+  EXPECT_NE(found.find("does not answer as it should: no answer in time"), std::string::npos)
+      << found;
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(3));
 }
 
 TEST(RedisStart, ASentinelIsRefused) {
