@@ -27,7 +27,7 @@ void add_faults(const auth::AuthOptions& options, Faults& faults) {
 void add_faults(const hub::RedisOptions& options, Faults& faults) {
   if (options.url.empty()) return;
   const auto whole = hub::with_password(options);
-  if (!whole) faults.push_back("redis.password_file: " + whole.error().message);
+  if (!whole) faults.push_back(whole.error().message);
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ Result<std::string> first_line(const std::string& path) {
 Result<RedisOptions> with_password(RedisOptions options) {
   if (options.url.empty() || options.password_file.empty()) return options;
   const auto password = first_line(options.password_file);
-  if (!password) return password.error();
+  if (!password) return Error{"redis.password_file: " + password.error().message};
   const UrlParts parts = split(options.url);
   options.url = std::string(parts.scheme) + std::string(parts.user) + ":" +
                 percent_encoded(password.value()) + "@" + std::string(parts.rest);

@@ -81,7 +81,7 @@ TEST(RedisConfig, NamesAreReadable) {
     EXPECT_EQ(errors(front + "\"größe {漢字} *\""), "accepted");
     EXPECT_EQ(errors(front + "\"" + std::string(256, 'x') + "\""), "accepted");
     for (const std::string& wrong : {std::string(), std::string(257, 'x'), std::string("a\\nb"),
-                                    std::string("a\\u0000"), std::string("a\\u007f")}) {
+                                     std::string("a\\u0000"), std::string("a\\u007f")}) {
       const std::string found = errors(front + "\"" + wrong + "\"");
       EXPECT_NE(found.find(": redis." + key + ": "), std::string::npos) << found;
     }
@@ -154,7 +154,7 @@ TEST_F(RedisPasswordFile, ItsFirstLineIsThePasswordOfTheUrl) {
 }
 
 TEST_F(RedisPasswordFile, WhatCannotBeAPasswordIsRefusedWithoutRepeatingIt) {
-  const std::string path = folder_.path("p");
+  const std::string path = "redis.password_file: " + folder_.path("p");
   EXPECT_EQ(url_with("redis://h", ""),
             path + ": the first line is empty; it is to be the password");
   EXPECT_EQ(url_with("redis://h", "\nsecret"),
@@ -164,10 +164,11 @@ TEST_F(RedisPasswordFile, WhatCannotBeAPasswordIsRefusedWithoutRepeatingIt) {
   EXPECT_EQ(url_with("redis://h", std::string(4'096, 'x') + "\r\n"),
             "redis://:" + std::string(4'096, 'x') + "@h");
   EXPECT_EQ(url_with("redis://h", std::string("secret\0x", 8)), path + ": holds NUL");
-  EXPECT_EQ(hub::with_password({.url = "redis://h", .password_file = folder_.path("none")})
-                .error()
-                .message,
-            folder_.path("none") + ": No such file or directory (ENOENT)");
+  EXPECT_EQ(
+      hub::with_password({.url = "redis://h", .password_file = folder_.path("none")})
+          .error()
+          .message,
+      "redis.password_file: " + folder_.path("none") + ": No such file or directory (ENOENT)");
 }
 
 TEST_F(RedisPasswordFile, CheckReadsItFromTheFolderOfTheConfiguration) {
