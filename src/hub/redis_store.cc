@@ -101,10 +101,15 @@ struct RedisStore::Parts final : public TailWatcher {
 RedisStore::RedisStore(const RedisStoreOptions& options, RedisCounters& counters)
     : parts_(std::make_unique<Parts>(options, counters)) {}
 RedisStore::~RedisStore() {
-  // Nobody is told of what goes with the connections.
+  detach();
+}
+
+void RedisStore::detach() {
   if (!parts_->made) return;
+  // Nobody is told of what goes with the connections.
   parts_->made->commands.close();
   parts_->made->tail_connection.close();
+  parts_->made.reset();
 }
 
 void RedisStore::attach(EventSink& sink, uring::Ring& ring) {
@@ -193,7 +198,7 @@ void RedisStore::stop(Time now) {
 
 bool RedisStore::stopped() const {
   if (parts_->stop_ns == 0) return false;
-  if (parts_->now.mono_ns >= parts_->stop_ns + kStopNs) return true;
+  if (!parts_->made || parts_->now.mono_ns >= parts_->stop_ns + kStopNs) return true;
   return parts_->door_stops && parts_->made->door.stopped();
 }
 

@@ -168,6 +168,7 @@ void HubThread::run() {
     constexpr std::chrono::nanoseconds kLook = std::chrono::milliseconds(50);
     ring.value()->wait(std::min(hub.turn(read_clock()).value_or(kLook), kLook));
   }
+  store_.detach();
   released_.wait();
 }
 

@@ -66,7 +66,7 @@ class EventStore {
  public:
   virtual ~EventStore() = default;
 
-  /// Once, on the hub's thread, before all else. Both outlive the store's `stop`.
+  /// Once, on the hub's thread, before all else. Both live until `detach`.
   virtual void attach(EventSink& sink, uring::Ring& ring) = 0;
 
   [[nodiscard]] virtual bool append(const Ticket& ticket, const Publication& publication,
@@ -91,6 +91,8 @@ class EventStore {
   /// `stopped`, a second at most.
   virtual void stop(Time now) = 0;
   [[nodiscard]] virtual bool stopped() const = 0;
+  /// Lets go of sink and ring: the last call on the hub's thread.
+  virtual void detach() {}
 };
 
 }  // namespace ringcast::hub

@@ -71,6 +71,7 @@ class RedisStore : public EventStore {
   [[nodiscard]] Next turn(Time now) override;
   void stop(Time now) override;
   [[nodiscard]] bool stopped() const override;
+  void detach() override;
 
  private:
   struct Parts;
