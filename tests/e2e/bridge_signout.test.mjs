@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { channel, streamKey, withCluster } from './bridge.mjs';
 import { bearer, Client, cookieToken, scratchFolder, writeUsers } from './identity.mjs';
-import { errorOf, request, sleep, until } from './harness.mjs';
+import { errorOf, request, sleep } from './harness.mjs';
 import { Stream } from './wire.mjs';
 
 const scratch = scratchFolder();
@@ -86,28 +86,31 @@ describe('signing out of one instance', () => {
     assert.ok(member && !member.includes(token.slice(0, 20)), 'the token itself is not there');
   }));
 
-  test('TakesEffectHereAtOnceWhileRedisIsFrozenAndElsewhereOrNotIsSaid', signedIn(2, async (cluster) => {
+  for (const [what, goAway, comeBack] of [
+    ['frozen', (redis) => redis.freeze(), (redis) => redis.thaw()],
+    ['dead', (redis) => redis.kill9(), (redis) => redis.restart()],
+  ]) test(`TakesEffectHereAtOnceWhileRedisIsAwayAndElsewhereOnceItAnswers, ${what}`, signedIn(2, async (cluster) => {
     const [a, b] = cluster.servers;
     const token = a.token('ann', { jti: 'three' });
     const [here, there] = await Promise.all([a, b].map((server) => cluster.open(server, { headers: bearer(token) })));
     await Promise.all([here, there].map((stream) => stream.waitFor((block) => block.event === 'heartbeat')));
-    cluster.redis.freeze();
+    await goAway(cluster.redis);
     try {
       const answer = await logout(a, token);
       assert.equal(answer.status, 503, answer.text);
-      assert.match(errorOf(answer), /other servers/);
+      assert.match(errorOf(answer), /signed out on this server.*others/);
       assert.match(String(answer.headers['set-cookie']), /token=;/, 'the cookie goes in any case');
       assert.equal(await statusOf(a, token), 401);
     } finally {
-      cluster.redis.thaw();
+      await comeBack(cluster.redis);
     }
     await here.waitForEnd();
-    await cluster.settled();
-    // Once more, now that it can be told; whoever is signed out may say so again.
-    await until(async () => {
-      const status = (await logout(a, token)).status;
-      return status === 204 || status === 401;
-    }, 'it is taken');
+    await there.waitForEnd(15_000);
+    assert.deepEqual(JSON.parse(there.blocks.at(-1).data), { reason: 'signed-out' });
+    assert.equal(await statusOf(b, token), 401);
+    const later = await cluster.add();
+    later.secret = secret;
+    assert.equal(await statusOf(later, token), 401);
   }));
 });
 
