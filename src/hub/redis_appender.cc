@@ -103,12 +103,16 @@ RedisAppender::Item* RedisAppender::find(std::uint64_t number) {
   return &items_[number - base_];
 }
 
+bool RedisAppender::can_send() const {
+  return commands_.ready() && fence_state_ == Fence::none && in_flight_.size() < kInFlightMax &&
+         in_flight_bytes_ < kInFlightBytesMax;
+}
+
 void RedisAppender::send_queued() {
-  if (!commands_.ready() || fence_state_ != Fence::none) return;
   for (; next_send_ < base_ + items_.size(); ++next_send_) {
     Item& item = items_[next_send_ - base_];
-    if (item.state != State::queued) continue;
-    if (in_flight_.size() >= kInFlightMax || in_flight_bytes_ >= kInFlightBytesMax) return;
+    if (item.state != State::queued || item.told) continue;
+    if (!can_send()) return;
     send(next_send_, item);
   }
 }
@@ -166,7 +170,18 @@ void RedisAppender::answer(Item& item, Outcome outcome, EventId id) {
       break;
   }
   std::string().swap(item.bytes);
-  sink_.answer(item.ticket, {.outcome = outcome, .id = id});
+  if (!item.told) sink_.answer(item.ticket, {.outcome = outcome, .id = id});
+}
+
+void RedisAppender::fail(Item& item, Outcome outcome) {
+  if (!item.is_sign_out() || closed_ || item.sign_out.expires_ms <= now_.unix_ms) {
+    answer(item, outcome);
+    return;
+  }
+  if (!std::exchange(item.told, true)) sink_.answer(item.ticket, {.outcome = outcome});
+  if (item.state == State::unknown) --unknown_;
+  item.state = State::queued;
+  item.deadline_ns = now_.mono_ns + timeout_ns_;  // of the next try
 }
 
 void RedisAppender::drop_answered() {
@@ -275,7 +290,7 @@ void RedisAppender::settle() {
   for (Item& item : items_) {
     if (item.state != State::unknown) continue;
     if (item.holes != tail_.holes()) {
-      answer(item, Outcome::unknown);
+      fail(item, Outcome::unknown);
     } else {
       --unknown_;
       item.state = State::queued;
@@ -287,7 +302,7 @@ void RedisAppender::settle() {
 
 void RedisAppender::leave_unknown() {
   for (Item& item : items_) {
-    if (item.state == State::unknown) answer(item, Outcome::unknown);
+    if (item.state == State::unknown) fail(item, Outcome::unknown);
   }
   drop_answered();
 }
@@ -345,7 +360,7 @@ void RedisAppender::on_appended(std::uint64_t number, const redisReply* reply) {
   } else {
     const std::string_view error = error_of(reply);
     complain(error);
-    if (waits) answer(*item, Outcome::not_taken);
+    if (waits) fail(*item, Outcome::not_taken);
     if (classify_redis_error(error) == RedisFault::moved_on) {
       commands_.fail(describe_redis_error(error, address_));
     }
@@ -356,13 +371,16 @@ void RedisAppender::on_appended(std::uint64_t number, const redisReply* reply) {
 std::uint64_t RedisAppender::turn() {
   // All wait equally long, so that the first one is the first that is due.
   std::uint64_t next_ns = 0;
-  for (Item& item : items_) {
+  for (std::uint64_t number = base_; number < base_ + items_.size(); ++number) {
+    Item& item = items_[number - base_];
     if (item.state == State::answered) continue;
     if (item.deadline_ns > now_.mono_ns) {
-      next_ns = item.deadline_ns;
+      next_ns = next_ns == 0 ? item.deadline_ns : std::min(next_ns, item.deadline_ns);
+      if (item.told) continue;  // these wait anew each time
       break;
     }
-    answer(item, item.state == State::queued ? Outcome::not_taken : Outcome::unknown);
+    fail(item, item.state == State::queued ? Outcome::not_taken : Outcome::unknown);
+    if (item.told && item.state == State::queued && can_send()) send(number, item);
   }
   drop_answered();
   settle();

@@ -28,6 +28,9 @@ class RedisTail;
 ///    items:  | answered | sent | unknown? | sent | queued | queued |     numbered; the number is
 ///             ^ base                                        ^ end        part of the nonce
 ///
+/// A sign-out that Redis did not take in time goes on waiting, up to the expiry of its token:
+/// others are to know of it as soon as they can. It may be there twice without harm.
+///
 /// They leave in any order (a nonce may be seen before its reply comes), so an answered item stays
 /// until it is at the front. What is new waits while it is not settled what became of older ones,
 /// so that their order is kept.
@@ -69,6 +72,7 @@ class RedisAppender final : public ReplyHandler {
   struct Item {
     Ticket ticket;
     State state = State::queued;
+    bool told = false;  ///< of a sign-out: nobody waits for it any more, but it goes on
     bool has_retry = false;
     std::uint32_t retry_ms = 0;
     std::uint32_t event_bytes = 0;
@@ -101,9 +105,12 @@ class RedisAppender final : public ReplyHandler {
 
   void take(Item item);
   [[nodiscard]] Item* find(std::uint64_t number);
+  [[nodiscard]] bool can_send() const;
   void send_queued();
   void send(std::uint64_t number, Item& item);
   void answer(Item& item, Outcome outcome, EventId id = {});
+  /// Answers that Redis has not taken it, or not said so. Of a sign-out that is not the end of it.
+  void fail(Item& item, Outcome outcome);
   void drop_answered();
   void show_queue();
   /// Every item whose fate is not known is told so.

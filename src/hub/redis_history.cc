@@ -95,7 +95,7 @@ void RedisHistory::refuse(Request& request) {
 }
 
 void RedisHistory::show_waiting() {
-  counters_.history_waiting.set(waiting_.size() + in_flight_.size());
+  counters_.history_waiting.set(waiting_.size() + in_flight_.size() + held_.size());
 }
 
 void RedisHistory::on_lost() {
@@ -108,8 +108,28 @@ void RedisHistory::on_lost() {
   show_waiting();
 }
 
+void RedisHistory::answer(const Request& request, std::unique_ptr<HistoryPage> page) {
+  sink_.answer(request.ticket, {.outcome = Outcome::done, .page = std::move(page)});
+}
+
+void RedisHistory::answer_held() {
+  const auto settle = [this](Held& held) {
+    if (tail_.position() >= held.page->last) {
+      held.page->at_end = true;
+      answer(held.request, std::move(held.page));
+      return true;
+    }
+    if (held.request.deadline_ns > now_.mono_ns) return false;
+    refuse(held.request);
+    return true;
+  };
+  std::erase_if(held_, settle);
+}
+
 void RedisHistory::stop() {
   stopping_ = true;
+  for (Held& held : held_) refuse(held.request);
+  held_.clear();
   for (Request& request : waiting_) refuse(request);
   waiting_.clear();
   for (Request& request : in_flight_) {
@@ -119,6 +139,7 @@ void RedisHistory::stop() {
 }
 
 std::uint64_t RedisHistory::turn() {
+  answer_held();
   // What was sent first is due first.
   std::uint64_t next_ns = 0;
   const auto is_due = [&](const Request& request) { return request.deadline_ns <= now_.mono_ns; };
@@ -135,6 +156,9 @@ std::uint64_t RedisHistory::turn() {
     waiting_.pop_front();
   }
   if (next_ns == 0 && !waiting_.empty()) next_ns = waiting_.front().deadline_ns;
+  for (const Held& held : held_) {
+    next_ns = next_ns == 0 ? held.request.deadline_ns : std::min(next_ns, held.request.deadline_ns);
+  }
   send_waiting();
   show_waiting();
   return next_ns;
@@ -148,9 +172,14 @@ void RedisHistory::on_reply(std::uint64_t, const redisReply* reply) {
     if (!is_array(reply)) {
       refuse(request);
     } else {
-      auto page = build_page(request, reply);
+      bool is_end = false;
+      auto page = build_page(request, reply, is_end);
       counters_.history_pages.add();
-      sink_.answer(request.ticket, {.outcome = Outcome::done, .page = std::move(page)});
+      if (is_end && !page->at_end && page->events.empty()) {
+        held_.push_back({.request = request, .page = std::move(page)});
+      } else {
+        answer(request, std::move(page));
+      }
     }
   }
   send_waiting();
@@ -158,7 +187,7 @@ void RedisHistory::on_reply(std::uint64_t, const redisReply* reply) {
 }
 
 std::unique_ptr<HistoryPage> RedisHistory::build_page(const Request& request,
-                                                      const redisReply* entries) {
+                                                      const redisReply* entries, bool& is_end) {
   auto page = std::make_unique<HistoryPage>();
   page->last = request.after;
   const bool from_start = request.after == EventId{};
@@ -172,7 +201,7 @@ std::unique_ptr<HistoryPage> RedisHistory::build_page(const Request& request,
     page->found = HistoryPage::Found::gap;
     page->oldest = first;
   }
-  bool is_end = entries->elements < request.entries;
+  is_end = entries->elements < request.entries;
   for (std::size_t i = 0; i < entries->elements; ++i) {
     if (!read_raw_entry(entries->element[i], raw_)) continue;
     if (raw_.id == request.after) continue;

@@ -53,12 +53,22 @@ class RedisHistory final : public ReplyHandler {
     bool is_answered = false;
   };
 
+  /// An empty page at the end of the stream, which the tail has not come to: the answer waits for
+  /// that, or the same page would be asked for again at once.
+  struct Held {
+    Request request;
+    std::unique_ptr<HistoryPage> page;
+  };
+
+  void answer(const Request& request, std::unique_ptr<HistoryPage> page);
+  void answer_held();
   void send_waiting();
   void send(Request request);
   void refuse(Request& request);
   void show_waiting();
+  /// `is_end`: nothing stands behind the page in the stream.
   [[nodiscard]] std::unique_ptr<HistoryPage> build_page(const Request& request,
-                                                        const redisReply* entries);
+                                                        const redisReply* entries, bool& is_end);
   void adapt_page_entries(const Request& request, std::size_t came, const HistoryPage& page);
 
   const RedisKeys keys_;
@@ -73,6 +83,7 @@ class RedisHistory final : public ReplyHandler {
 
   std::deque<Request> waiting_;
   std::deque<Request> in_flight_;  // in the order of their replies
+  std::deque<Held> held_;
   std::size_t page_entries_ = kHistoryPageEvents;
   bool stopping_ = false;
   RawEntry raw_;  // scratch

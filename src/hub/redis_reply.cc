@@ -16,7 +16,8 @@ std::span<redisReply* const> elements(const redisReply* reply) {
 }  // namespace
 
 std::string_view text_of(const redisReply* reply) {
-  if (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS) return {};
+  const bool is_text = reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS;
+  if (!is_text && !is_error(reply)) return {};
   return {reply->str, reply->len};
 }
 

@@ -12,7 +12,7 @@ struct redisReply;
 
 namespace ringcast::hub {
 
-/// The text of a string or status, or empty.
+/// The text of a string, a status or an error; else empty.
 [[nodiscard]] std::string_view text_of(const redisReply* reply);
 [[nodiscard]] bool is_error(const redisReply* reply);
 [[nodiscard]] bool is_array(const redisReply* reply);

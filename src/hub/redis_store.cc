@@ -92,6 +92,7 @@ struct RedisStore::Parts final : public TailWatcher {
   Time now{};
   CommandsOwner commands_owner{*this};
   TailOwner tail_owner{*this};
+  EventSink* sink = nullptr;
   std::optional<Made> made;
   bool is_open = false;
   std::uint64_t stop_ns = 0;  // when it was asked to, or 0
@@ -113,6 +114,7 @@ void RedisStore::detach() {
 }
 
 void RedisStore::attach(EventSink& sink, uring::Ring& ring) {
+  parts_->sink = &sink;
   parts_->made.emplace(*parts_, sink, ring);
 }
 
@@ -125,6 +127,8 @@ bool RedisStore::append(const Ticket& ticket, const Publication& publication, Ti
 bool RedisStore::sign_out(const Ticket& ticket, std::string_view topic, const SignOut& what,
                           Time now) {
   parts_->now = now;
+  // Here at once, whatever Redis does; the tail will show it once more.
+  if (!parts_->sink->deliver_sign_out(topic, what)) return false;
   parts_->made->appender.sign_out(ticket, topic, what);
   return true;
 }
@@ -203,7 +207,8 @@ bool RedisStore::stopped() const {
 }
 
 std::string readiness(const RedisCounters& counters) {
-  if (counters.commands_connected.get() == 0 || counters.tail_connected.get() == 0) {
+  if (counters.commands_connected.get() == 0 || counters.tail_connected.get() == 0 ||
+      counters.channel_connected.get() == 0) {
     return "Redis: not connected";
   }
   if (counters.caught_up.get() == 0) return "Redis: the events of the stream are still being read";
@@ -213,6 +218,7 @@ std::string readiness(const RedisCounters& counters) {
     return "Redis: this server is " + std::to_string((now_ms - current_ms) / 1000) +
            " seconds behind the stream";
   }
+  if (counters.standing.get() == 0) return "Redis: the channel is not heard yet";
   return {};
 }
 

@@ -26,8 +26,7 @@ bool wants_stream(const http::Request& request) {
 
 std::string_view not_done(const hub::Reply& reply) {
   if (reply.kind == hub::RecordKind::sign_out) {
-    return "signed out here, but other servers could not be told: they take the token until it "
-           "expires";
+    return "signed out on this server; the others take the token until Redis can tell them";
   }
   return reply.outcome == hub::Outcome::unknown
              ? "Redis has not confirmed the event: it may have been taken"

@@ -224,6 +224,24 @@ class DurableRedisTest : public RedisOutageTest {
   DurableRedisTest() : RedisOutageTest({"--appendonly", "yes", "--appendfsync", "always"}) {}
 };
 
+TEST_F(RedisOutageTest, ASignOutGoesOnUntilRedisTakesIt) {
+  const auto one = start([](Options& options) { options.redis.publish_timeout_ms = 300; });
+  const std::uint64_t in_an_hour_ms = read_clock().unix_ms + 3'600'000;
+  server_.kill();
+  ASSERT_TRUE(until({one.get()}, [&] { return one->counters.commands_connected.get() == 0; }));
+  const auto serial = one->sign_out("user/ann", {.session = 7, .expires_ms = in_an_hour_ms});
+  ASSERT_EQ(one->sink.delivered.size(), 1u);  // here it is at once
+  ASSERT_TRUE(until({one.get()}, [&] { return one->answer(serial) != nullptr; }));
+  EXPECT_EQ(one->outcome(serial), Outcome::not_taken);
+
+  server_.start();
+  const auto other = start();
+  ASSERT_TRUE(until({one.get(), other.get()}, [&] { return !other->sink.delivered.empty(); }));
+  EXPECT_EQ(other->sink.delivered[0].kind, Delivered::Kind::sign_out);
+  EXPECT_EQ(other->sink.delivered[0].sign_out.session, 7u);
+  ASSERT_TRUE(until({one.get()}, [&] { return one->counters.queue_events.get() == 0; }));
+}
+
 TEST_F(DurableRedisTest, NothingAcknowledgedIsLostOrDoubledWhenRedisIsKilled) {
   const auto one = start();
   const auto two = start();
