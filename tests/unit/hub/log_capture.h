@@ -37,6 +37,7 @@ class LogCapture {
   LogCapture& operator=(const LogCapture&) = delete;
 
   [[nodiscard]] std::string text() const { return lines_->text(); }
+  [[nodiscard]] bool says(std::string_view what) const { return count(what) != 0; }
   [[nodiscard]] std::size_t count(std::string_view what) const {
     const std::string all = text();
     std::size_t found = 0;
