@@ -114,6 +114,59 @@ describe('outages of Redis', { concurrency: 4 }, () => {
     assert.equal(await cluster.sum('ringcast_redis_holes_total'), 0);
   }));
 
+  // What was asked on the old connection may still be executed when the freeze ends, and must not be asked twice.
+  test('FreezeThatEndsBeforeTheDeadlineIsNoErrorAndDoublesNothing', withCluster(2, { config: { redis: { publish_timeout_seconds: 20 } }, redis: durable }, async (cluster) => {
+    const streams = await cluster.openAll();
+    const ledger = new Ledger();
+    const counts = publishers(cluster, ledger, 4);
+    try {
+      await publishingGoesOn(counts);
+      for (let round = 0; round < 2; ++round) {
+        cluster.redis.freeze();
+        await until(() => noneReady(cluster), 'the connections are given up', 10_000);
+        await sleep(300);
+        cluster.redis.thaw();
+        await publishingGoesOn(counts);
+      }
+    } finally {
+      cluster.redis.thaw();
+      await counts.stop();
+    }
+    await cluster.flush(streams);
+    ledger.check(streams[0].events, 'Redis frozen, shorter than the deadline');
+    assertSame(streams);
+    assert.equal(counts.unavailable, 0, 'everybody was answered in the end');
+    assert.equal(ledger.counts.acknowledged, ledger.counts.sent);
+  }));
+
+  test('RepliesThatAreLostAreNeitherLossesNorDoubles', withCluster(2, { config: { redis: { publish_timeout_seconds: 10 } }, redis: { options: { 'enable-debug-command': 'yes' } } }, async (cluster) => {
+    const streams = await cluster.openAll();
+    const ledger = new Ledger();
+    const counts = publishers(cluster, ledger, 4);
+    const slow = await cluster.redis.client();
+    const client = await cluster.redis.client();
+    try {
+      for (let round = 0; round < 5; ++round) {
+        await publishingGoesOn(counts);
+        const ours = (await cluster.redis.clientList()).filter(({ name }) => /^ringcast-(commands|tail)$/.test(name));
+        // What arrives while Redis sleeps is executed in one turn, and the answers leave at the end of it: those
+        // to the connections that are cut in the same turn are lost.
+        const asleep = slow.sendCommand(['DEBUG', 'SLEEP', '0.2']);
+        await sleep(100);
+        await Promise.all([asleep, ...ours.map(({ id }) => client.sendCommand(['CLIENT', 'KILL', 'ID', id]))]);
+      }
+      await publishingGoesOn(counts);
+    } finally {
+      await counts.stop();
+    }
+    await cluster.flush(streams);
+    ledger.check(streams[0].events, 'connections cut');
+    assertSame(streams);
+    assert.equal(counts.unavailable, 0, 'everybody was answered in the end');
+    assert.equal(ledger.counts.acknowledged, ledger.counts.sent);
+    assert.ok((await cluster.sum('ringcast_redis_reconnects_total')) >= 20);
+  }));
+
   test('RestartWhileNobodyPublishesIsNotEvenNoticedByStreams', withCluster(2, { config, redis: durable }, async (cluster) => {
     const streams = await cluster.openAll(2);
     for (const round of [0, 1]) {
