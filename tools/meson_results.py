@@ -77,7 +77,9 @@ def main():
         return 0
 
     clear(folder)
-    command = ["meson", "test", "-C", str(folder), "--no-rebuild", "--print-errorlogs"]
+    # More than processors: tests against real servers mostly wait.
+    processes = (os.cpu_count() or 1) + 2
+    command = ["meson", "test", "-C", str(folder), "--no-rebuild", "--print-errorlogs", f"--num-processes={processes}"]
     if case_part:
         # Only GoogleTest knows how to run a part; the others are run whole.
         command += ["--test-args", f"--gtest_filter=*{case_part}*"]

@@ -31,12 +31,6 @@ std::string_view error_of(const redisReply* reply) {
   return {reply->str, reply->len};
 }
 
-RedisAddress address_of(const RedisOptions& options) {
-  auto address = parse_redis_url(options.url);
-  RC_ASSERT(address.ok());  // was read by check_redis before
-  return std::move(address).value();
-}
-
 }  // namespace
 
 std::string_view RedisAppender::Item::event() const {
@@ -49,12 +43,13 @@ std::string_view RedisAppender::Item::data() const {
   return std::string_view(bytes).substr(event_bytes + topic_bytes);
 }
 
-RedisAppender::RedisAppender(const RedisStoreOptions& options, const RedisKeys& keys,
-                             RedisConnection& commands, const RedisTail& tail, EventSink& sink,
-                             RedisCounters& counters, const Time& now)
+RedisAppender::RedisAppender(const RedisStoreOptions& options, const RedisAddress& address,
+                             const RedisKeys& keys, RedisConnection& commands,
+                             const RedisTail& tail, EventSink& sink, RedisCounters& counters,
+                             const Time& now)
     : keys_(keys),
       max_events_(std::to_string(options.redis.max_events)),
-      address_(address_of(options.redis)),
+      address_(address),
       items_max_(options.queue_events_max),
       bytes_max_(options.queue_bytes_max),
       timeout_ns_(options.redis.publish_timeout_ms * kNsPerMs),
@@ -136,10 +131,12 @@ void RedisAppender::send(std::uint64_t number, Item& item) {
   }
   const std::string nonce = to_string(Nonce{.instance = instance_, .number = number});
   std::array<char, 10> retry_text;
-  words_.clear();
-  words_.insert(words_.end(), {"XADD", keys_.stream, "MAXLEN", "~", max_events_, "*"});
+  words_.assign({"XADD", keys_.stream, "MAXLEN", "~", max_events_, "*"});
   if (item.is_sign_out()) {
-    words_.insert(words_.end(), {"sign-out", item.data(), "topic", item.topic()});
+    for (const auto word :
+         {std::string_view("sign-out"), item.data(), std::string_view("topic"), item.topic()}) {
+      words_.push_back(word);
+    }
   } else {
     const Publication publication{
         .event = item.event(),
@@ -148,7 +145,8 @@ void RedisAppender::send(std::uint64_t number, Item& item) {
         .retry_ms = item.has_retry ? std::optional(item.retry_ms) : std::nullopt};
     append_fields(publication, retry_text, words_);
   }
-  words_.insert(words_.end(), {"n", nonce});
+  words_.emplace_back("n");
+  words_.emplace_back(nonce);
   commands_.send(words_, *this, tag_of(Asked::append, number));
 }
 
