@@ -40,8 +40,9 @@ class RedisTail;
 class RedisAppender final : public ReplyHandler {
  public:
   /// `now` is kept up to date by the owner.
-  RedisAppender(const RedisStoreOptions& options, const RedisKeys& keys, RedisConnection& commands,
-                const RedisTail& tail, EventSink& sink, RedisCounters& counters, const Time& now);
+  RedisAppender(const RedisStoreOptions& options, const RedisAddress& address,
+                const RedisKeys& keys, RedisConnection& commands, const RedisTail& tail,
+                EventSink& sink, RedisCounters& counters, const Time& now);
 
   /// Answered at once when there is no room; otherwise later.
   void append(const Ticket& ticket, const Publication& publication);

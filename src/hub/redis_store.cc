@@ -34,7 +34,10 @@ RedisAddress address_of(const RedisOptions& options) {
 
 struct RedisStore::Parts final : public TailWatcher {
   Parts(const RedisStoreOptions& given, RedisCounters& given_counters)
-      : options(given), keys(given.redis), counters(given_counters) {}
+      : options(given),
+        address(address_of(given.redis)),
+        keys(given.redis),
+        counters(given_counters) {}
 
   struct CommandsOwner final : public ConnectionOwner {
     explicit CommandsOwner(Parts& given) : parts(given) {}
@@ -52,17 +55,17 @@ struct RedisStore::Parts final : public TailWatcher {
   // What needs the ring and the sink.
   struct Made {
     Made(Parts& parts, EventSink& sink, uring::Ring& ring)
-        : commands(address_of(parts.options.redis), ConnectionRole::commands, kCommandsSlot, ring,
+        : commands(parts.address, ConnectionRole::commands, kCommandsSlot, ring,
                    parts.commands_owner, parts.counters.commands_connected,
                    parts.counters.reconnects),
-          tail_connection(address_of(parts.options.redis), ConnectionRole::tail, kTailSlot, ring,
-                          parts.tail_owner, parts.counters.tail_connected,
-                          parts.counters.reconnects),
-          tail(parts.options, parts.keys, tail_connection, sink, parts, parts.counters, parts.now),
-          appender(parts.options, parts.keys, commands, tail, sink, parts.counters, parts.now),
+          tail_connection(parts.address, ConnectionRole::tail, kTailSlot, ring, parts.tail_owner,
+                          parts.counters.tail_connected, parts.counters.reconnects),
+          tail(parts.options, parts.address, parts.keys, tail_connection, sink, parts,
+               parts.counters, parts.now),
+          appender(parts.options, parts.address, parts.keys, commands, tail, sink, parts.counters,
+                   parts.now),
           history(parts.options, parts.keys, commands, tail, sink, parts.counters, parts.now),
-          door(parts.options, address_of(parts.options.redis), ring, commands, kChannelSlot,
-               parts.counters) {}
+          door(parts.options, parts.address, ring, commands, kChannelSlot, parts.counters) {}
 
     RedisConnection commands;
     RedisConnection tail_connection;
@@ -87,6 +90,7 @@ struct RedisStore::Parts final : public TailWatcher {
   }
 
   const RedisStoreOptions options;
+  const RedisAddress address;
   const RedisKeys keys;
   RedisCounters& counters;
   Time now{};

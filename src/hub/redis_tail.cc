@@ -9,8 +9,6 @@
 #include <hiredis/hiredis.h>
 #include <spdlog/spdlog.h>
 
-#include "ringcast/base/assert.h"
-
 #include "redis_words.h"
 
 namespace ringcast::hub {
@@ -33,12 +31,6 @@ redis.call('XDEL', KEYS[1], ARGV[1])
 return 1
 )";
 
-RedisAddress address_of(const RedisOptions& options) {
-  auto address = parse_redis_url(options.url);
-  RC_ASSERT(address.ok());  // was read by check_redis before
-  return std::move(address).value();
-}
-
 std::string after(std::uint64_t held_back) {
   return held_back == 0 ? std::string()
                         : " (and " + std::to_string(held_back) + " times since the last message)";
@@ -46,11 +38,11 @@ std::string after(std::uint64_t held_back) {
 
 }  // namespace
 
-RedisTail::RedisTail(const RedisStoreOptions& options, const RedisKeys& keys,
-                     RedisConnection& connection, EventSink& sink, TailWatcher& watcher,
-                     RedisCounters& counters, const Time& now)
+RedisTail::RedisTail(const RedisStoreOptions& options, const RedisAddress& address,
+                     const RedisKeys& keys, RedisConnection& connection, EventSink& sink,
+                     TailWatcher& watcher, RedisCounters& counters, const Time& now)
     : keys_(keys),
-      address_(address_of(options.redis)),
+      address_(address),
       event_bytes_max_(options.event_bytes_max),
       connection_(connection),
       sink_(sink),

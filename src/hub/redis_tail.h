@@ -50,8 +50,9 @@ class TailWatcher {
 class RedisTail final : public ReplyHandler {
  public:
   /// `now` is kept up to date by the owner.
-  RedisTail(const RedisStoreOptions& options, const RedisKeys& keys, RedisConnection& connection,
-            EventSink& sink, TailWatcher& watcher, RedisCounters& counters, const Time& now);
+  RedisTail(const RedisStoreOptions& options, const RedisAddress& address, const RedisKeys& keys,
+            RedisConnection& connection, EventSink& sink, TailWatcher& watcher,
+            RedisCounters& counters, const Time& now);
 
   void on_ready();
   void on_lost();
