@@ -120,16 +120,17 @@ export class Redis {
     return client;
   }
 
-  /** Publishes with Python's client, one after the other: how many subscribers heard each. */
-  async publishFromPython(channel, messages) {
+  /** Publishes with Python's client, one after the other, pausing in between: how many subscribers heard each. */
+  async publishFromPython(channel, messages, pauseMs = 0) {
     const script = [
-      'import json, sys, redis',
+      'import json, sys, time, redis',
       'client = redis.Redis(host=sys.argv[1], port=int(sys.argv[2]))',
       'for message in json.load(sys.stdin):',
       '    print(client.publish(sys.argv[3], message))',
+      '    time.sleep(float(sys.argv[4]) / 1000)',
     ].join('\n');
     // Debian's own Python, since the package is Debian's.
-    const promise = execute('/usr/bin/python3', ['-c', script, this.host, String(this.port), channel]);
+    const promise = execute('/usr/bin/python3', ['-c', script, this.host, String(this.port), channel, String(pauseMs)]);
     promise.child.stdin.end(JSON.stringify(messages));
     const { stdout } = await promise;
     return stdout.trim().split('\n').map(Number);
