@@ -480,6 +480,10 @@ TEST_F(RedisOutageTest, AReconnectAfterThatIsNoSecondGap) {
 TEST_F(RedisOutageTest, WhatWasUnknownWhenRedisLostItsDataIsNeverSentAgain) {
   const auto one = start();
   add_far_ahead(*one);
+  // The tail has something to hand on and no room: it will not be the one that notices.
+  one->sink.room = 0;
+  client_({"XADD", "ringcast:events", "*", "data", "y"});
+  ASSERT_TRUE(until({one.get()}, [&] { return one->no_room; }));
   server_.freeze();
   const auto serial = one->publish("x");
   one->turn();
@@ -487,6 +491,8 @@ TEST_F(RedisOutageTest, WhatWasUnknownWhenRedisLostItsDataIsNeverSentAgain) {
   server_.start();
   ASSERT_TRUE(until({one.get()}, [&] { return one->answer(serial) != nullptr; }));
   EXPECT_EQ(one->outcome(serial), Outcome::unknown);
+  EXPECT_EQ(one->counters.went_backwards.get(), 0u);
+  one->sink.room = SIZE_MAX;
   ASSERT_TRUE(until({one.get()}, [&] { return one->sink.gaps() == 1; }));
   EXPECT_TRUE(test::entries(client_).empty());
 }
