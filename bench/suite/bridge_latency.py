@@ -21,8 +21,8 @@ def bridge_latency(options, size):
     runs = options.runs or size.bridge_latency_runs
     outcome = Outcome(
         "bridge-latency", "What goes through the stream of Redis is behind a bare SUBSCRIBE client by little.",
-        {"streams": "1 on each instance", "bare subscribers": 1, "seconds": size.bridge_latency_seconds,
-         "bytes": options.bytes, "runs each": runs})
+        {"Redis": redis.version(), "streams": "1 on each instance", "bare subscribers": 1,
+         "seconds": size.bridge_latency_seconds, "bytes": options.bytes, "runs each": runs})
     variants = {f"{count} instance{'s' if count > 1 else ''}, {rate:,} a second": (count, rate)
                 for count in size.bridge_instances for rate in size.bridge_latency_rates}
     reports = generator.in_turn(
@@ -44,6 +44,6 @@ def bridge_latency(options, size):
         outcome.check(f"receivers of each message at least, as Redis said, {name}",
                       min(r["receivers_min"] for r in reports[name]), count + 1)
     outcome.tables.append(table)
-    outcome.notes.append("from when a message was due to when the program had it; both clients in one process on this machine")
+    outcome.notes.append("from when a message was due to when the program had it; both clients in one process here")
     outcome.runs = {name: [generator.kept(report) for report in reports[name]] for name in variants}
     return outcome

@@ -56,9 +56,9 @@ def bridge_streams(options, size):
     outcome = Outcome(
         "bridge-streams", "Redis sees three connections of each instance, however many streams it holds, and works no "
         "more for many than for few.",
-        {"instances": INSTANCES, "streams": f"{few:,} and {many:,}", "idle": f"{size.bridge_hold_seconds} s",
-         "events": size.bridge_many_events, "events a second": size.bridge_many_rate, "bytes": options.bytes,
-         "runs each": runs})
+        {"Redis": redis.version(), "instances": INSTANCES, "streams": f"{few:,} and {many:,}",
+         "idle": f"{size.bridge_hold_seconds} s", "events": size.bridge_many_events,
+         "events a second": size.bridge_many_rate, "bytes": options.bytes, "runs each": runs})
     variants = {f"{streams:,} streams": streams for streams in (few, many)}
     reports = generator.in_turn(
         options, runs, list(variants), lambda name: run_once(options, size, variants[name]),
@@ -82,8 +82,9 @@ def bridge_streams(options, size):
         outcome.check(f"streams open, {name}", sum(r["open"] for r in reports[name]), runs * streams)
         outcome.check(f"deliveries, {name}", sum(r["deliveries"] for r in reports[name]),
                       runs * streams * size.bridge_many_events)
-        for figure, what, each in [("redis_connections", "connections of the instances to Redis", redis.CONNECTIONS_EACH),
-                                   ("redis_subscribers", "of them subscribed", 1)]:
+        for figure, what, each in [
+                ("redis_connections", "connections of the instances to Redis", redis.CONNECTIONS_EACH),
+                ("redis_subscribers", "of them subscribed", 1)]:
             outcome.check(f"{what}, all runs, {name}", sum(r[figure] for r in reports[name]), runs * each * INSTANCES)
     first, second = (generator.median(reports[name], "redis_percent") for name in variants)
     outcome.target(f"CPU of Redis, {many:,} : {few:,} streams", second / first, at_most=1.5)

@@ -62,6 +62,9 @@ def read_report(text):
     if not text:
         raise Failure("ringcast-load wrote no report")
     report = json.loads(text)
+    for moments in report.get("watched_cpu_ns", {}).values():
+        for moment, threads in moments.items():
+            moments[moment] = {thread: round(ns) for thread, ns in threads.items() if ns}
     for name in [name for name in report if name.endswith("latency_us")]:
         figure = name.removesuffix("_us")
         for quantile in ("p50", "p99"):

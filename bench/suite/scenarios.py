@@ -65,18 +65,18 @@ FULL = Size(
     storm_streams=20_000, storm_runs=5,
     logins_streams=10_000, logins_at_once=50, logins_events=40, logins_rate=5, logins_runs=5,
     bridge_instances=(1, 2), bridge_streams=((10, 0), (1_000, 100)), bridge_rate=20_000, bridge_seconds=10,
-    bridge_steps=(30_000, 40_000, 50_000, 60_000, 80_000, 100_000, 130_000, 160_000, 200_000), bridge_step_seconds=4,
+    bridge_steps=(30_000, 45_000, 60_000, 80_000, 110_000, 150_000, 200_000), bridge_step_seconds=3,
     bridge_plain_messages=1_280_000,
     bridge_latency_rates=(1_000, 10_000), bridge_latency_seconds=8, bridge_latency_runs=3,
-    bridge_few_streams=10, bridge_many_streams=100_000, bridge_many_events=20, bridge_many_rate=1,
+    bridge_few_streams=10, bridge_many_streams=100_000, bridge_many_events=10, bridge_many_rate=0.5,
     bridge_hold_seconds=10, bridge_many_runs=2)
 SHORT = dataclasses.replace(
     FULL, idle_ordinary=5_000, idle_seconds=5, fanout_ordinary=5_000, fanout_events=20, cost_runs=2,
     throughput_runs=1, slow_readers=10_000, slow_stalled=500, slow_rate=10, slow_runs=1, storm_runs=2,
     logins_runs=2,
-    bridge_streams=((10, 0),), bridge_seconds=5, bridge_steps=(30_000, 40_000, 60_000, 80_000, 120_000),
+    bridge_streams=((10, 0),), bridge_seconds=5, bridge_steps=(30_000, 60_000, 100_000, 150_000),
     bridge_step_seconds=2, bridge_latency_seconds=4, bridge_latency_runs=1,
-    bridge_many_events=10, bridge_hold_seconds=5, bridge_many_runs=1)
+    bridge_many_events=5, bridge_hold_seconds=5, bridge_many_runs=1)
 SMOKE = Size(
     idle_streams=300, idle_ordinary=200, idle_seconds=1,
     fanout_streams=300, fanout_ordinary=200, fanout_events=10,

@@ -80,9 +80,10 @@ TEST(Channel, AMessageThatIsNotDeliveredIsMissing) {
     return number == 10 ? std::vector<std::string>{} : std::vector<std::string>{message};
   }};
   Plan plan = plan_for(redis);
-  const Report report = run_with(plan, 1);
-  EXPECT_FALSE(report.good());
+  Report report = run_with(plan, 1);
   EXPECT_EQ(report.heard->missing, kSubscribers);
+  report.failure.clear();  // the test does not wait until the run gives up by itself
+  EXPECT_FALSE(report.good());
 }
 
 TEST(Channel, AMessageThatComesTwiceIsADuplicate) {
