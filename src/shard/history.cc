@@ -12,10 +12,6 @@
 namespace ringcast::shard {
 namespace {
 
-// Connections that have a page at a time: 512 x 128 KiB is what all pages of a shard take at most,
-// and publishers keep half of the commands in flight.
-constexpr std::size_t kHistoryPlaces = 512;
-
 sse::Wire wire_of(const Connection& connection) {
   return connection.parser.request().minor_version == 0 ? sse::Wire::plain : sse::Wire::chunked;
 }
@@ -26,7 +22,7 @@ void Requests::ask_history(Connection& connection) {
   connection.at.state = Connection::State::waiting;
   set_deadline(connection, Deadline::none);
   set_deadline(connection, Deadline::write);  // anew for each page
-  if (history_places_used_ == kHistoryPlaces) {
+  if (history_places_used_ == context_.options.history_places) {
     waiting_for_place_.push_back(context_.table.handle(connection.at.slot));
     return;
   }
@@ -48,16 +44,18 @@ void Requests::give_back_place(Connection& connection) {
   if (!connection.at.history.holds_place) return;
   connection.at.history.holds_place = false;
   --history_places_used_;
-  while (!waiting_for_place_.empty()) {
+  // One that is refused at once gives its place back in here.
+  if (giving_places_) return;
+  giving_places_ = true;
+  while (!waiting_for_place_.empty() && history_places_used_ < context_.options.history_places) {
     Connection* const next = find(waiting_for_place_.front());
     waiting_for_place_.pop_front();
     const bool waits = next != nullptr && next->at.history.catching_up &&
                        next->at.state == Connection::State::waiting &&
                        !next->at.history.holds_place;
-    if (!waits) continue;
-    send_history_command(*next);
-    return;
+    if (waits) send_history_command(*next);
   }
+  giving_places_ = false;
 }
 
 void Requests::handle_history(Connection& connection, hub::Outcome outcome,
@@ -66,6 +64,7 @@ void Requests::handle_history(Connection& connection, hub::Outcome outcome,
   RC_ASSERT(history.catching_up);
   const sse::Wire wire = wire_of(connection);
   if (outcome != hub::Outcome::done) {
+    give_back_place(connection);  // it has no page, and may be slow
     if (!history.began) {
       prepare(connection);
       refuse(connection, {.reason = "older events cannot be read at the moment"});

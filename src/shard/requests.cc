@@ -245,7 +245,8 @@ bool Requests::flush_output() {
     const auto rest =
         std::as_bytes(std::span(connection->output)).subspan(connection->at.output_sent);
     taken[i] = static_cast<std::int32_t>(rest.size());
-    context_.ring.send(connection->at.slot, rest, i);
+    // Nothing is left to be said to a client of HTTP/1.0 that is served from history.
+    if (!rest.empty()) context_.ring.send(connection->at.slot, rest, i);
   }
   for (const uring::SendFailure& failure : context_.ring.flush_sends()) {
     taken[failure.place] = failure.result;
@@ -426,6 +427,15 @@ void Requests::expire(Connection& connection) {
       finish(slot);
       return;
     case Deadline::write:
+      if (connection.at.state == Connection::State::waiting && connection.at.history.catching_up) {
+        // It is not the client who is slow: others have the places, or the store does not answer.
+        set_deadline(connection, Deadline::none);
+        connection.at.waits_for_position = 0;
+        handle_history(connection, hub::Outcome::not_taken, nullptr);
+        return;
+      }
+      abort(slot);
+      return;
     case Deadline::none:
       abort(slot);
       return;

@@ -201,6 +201,7 @@ class Requests {
   std::size_t commands_in_flight_ = 0;
   std::deque<uring::Handle> waiting_for_place_;  // to ask for history
   std::size_t history_places_used_ = 0;
+  bool giving_places_ = false;
   std::uint32_t refusals_ = 0;
   bool wrote_commands_ = false;
   bool draining_ = false;

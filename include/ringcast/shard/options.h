@@ -81,6 +81,9 @@ struct ShardOptions {
   EventId floor{};             ///< the newest ID at start
   bool accept_at_once = true;  ///< false: only after Shard::begin_accepting
   bool older_history = false;  ///< the event store holds more than the log: see hub::EventStore
+  /// Connections that have a page of older history at a time. 512 x hub::kHistoryPageBytes is what
+  /// all pages of a shard take at most, and publishers keep half of the commands in flight.
+  std::size_t history_places = 512;
   StreamOptions stream;
   HistoryOptions history;
   LimitOptions limits;
