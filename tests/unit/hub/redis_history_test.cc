@@ -155,6 +155,22 @@ TEST_F(RedisHistoryTest, APositionBehindTheEndIsBeyond) {
   EXPECT_TRUE(got.events.empty());
 }
 
+TEST_F(RedisHistoryTest, APositionThatIsNewerThanTheTailIsAnsweredWhenTheTailIsThere) {
+  one_->sink.room = 0;  // shards are late: the tail stands still
+  const EventId newest = test::add(client_, {"data", "x"});
+  const auto serial = one_->ask_history(newest);
+  ASSERT_TRUE(until({one_.get()}, [&] { return one_->counters.history_pages.get() == 1; }));
+  EXPECT_FALSE(until(
+      {one_.get()}, [&] { return one_->answer(serial) != nullptr; }, 50ms));
+  EXPECT_EQ(one_->counters.history_waiting.get(), 1u);
+  one_->sink.room = SIZE_MAX;
+  ASSERT_TRUE(until({one_.get()}, [&] { return one_->answer(serial) != nullptr; }));
+  EXPECT_EQ(one_->sink.delivered.size(), 1u);
+  EXPECT_EQ(one_->answer(serial)->page->found, Found::exact);
+  EXPECT_EQ(one_->answer(serial)->page->last, newest);
+  EXPECT_TRUE(one_->answer(serial)->page->at_end);
+}
+
 TEST_F(RedisHistoryTest, TheNewestPositionIsExact) {
   const auto all = fill(3);
   const HistoryPage& got = page(all[2]);
