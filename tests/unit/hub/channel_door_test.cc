@@ -123,7 +123,8 @@ class ChannelDoorTest : public testing::Test {
   void fill_memory() { redis_({"CONFIG", "SET", "maxmemory", "1"}); }
   void free_memory() { redis_({"CONFIG", "SET", "maxmemory", "0"}); }
 
-  RedisServer server_{{"--appendonly", "yes"}};
+  // `everysec` may answer before it writes, while the disk is slow; a kill loses that.
+  RedisServer server_{{"--appendonly", "yes", "--appendfsync", "always"}};
   RedisClient redis_{server_};
   std::vector<std::unique_ptr<Instance>> instances_;
   const Instance* frozen_ = nullptr;
