@@ -173,7 +173,7 @@ void Model::on_answer(Publication& publication, int status, std::string_view eve
 
 void Model::check_publications() {
   for (const Publication& publication : publications_) {
-    if (publication.refused && publication.sequenced) {
+    if (publication.refused && publication.sequenced && !publication.doubtful) {
       world_.fail("publication %u was refused, but became an event", publication.number);
     }
     if (publication.acknowledged && !publication.sequenced) {
@@ -204,45 +204,107 @@ class FrameSink final : public ResponseSink {
   bool well_formed_ = true;
 };
 
-}  // namespace
+struct Record {
+  hub::EventRecord header;
+  std::string_view topic;
+  std::string_view rest;
+};
 
-void Model::on_event(std::span<const std::byte> record) {
+Record read_record(std::span<const std::byte> record) {
   hub::EventRecord header;
   std::memcpy(&header, record.data(), sizeof header);
   const auto* text = reinterpret_cast<const char*>(record.data()) + sizeof header;
-  const std::string_view topic(text, header.topic_bytes);
-  const std::string_view frame(text + header.topic_bytes, header.frame_bytes);
+  return {header, {text, header.topic_bytes}, {text + header.topic_bytes, header.frame_bytes}};
+}
 
+std::optional<ReceivedEvent> unwrap(std::string_view frame) {
   FrameSink sink;
   ResponseReader reader(sink);
   reader.feed("HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n");
   reader.feed(frame);
+  return sink.event();
+}
+
+}  // namespace
+
+Publication* Model::find_publication(const std::string& event, const std::string& data) {
+  const auto number = number_of({.type = event, .data = data});
+  return number && *number < publications_.size() ? &publications_[*number] : nullptr;
+}
+
+void Model::on_stored(std::span<const std::byte> bytes) {
+  const auto [header, topic, frame] = read_record(bytes);
   const std::string id = to_string(header.id);
-  const auto event = sink.event();
-  const auto number = event ? number_of(*event) : std::nullopt;
-  if (!number || *number >= publications_.size()) {
-    world_.fail("the hub's event %s is no publication: %s", id.c_str(), std::string(frame).c_str());
+  const auto event = unwrap(frame);
+  Publication* const found = event ? find_publication(event->type, event->data) : nullptr;
+  if (found == nullptr) {
+    world_.fail("the event %s is no publication: %s", id.c_str(), std::string(frame).c_str());
     return;
   }
-  Publication& publication = publications_[*number];
-  if (header.id <= before(truth_.size())) {
-    world_.fail("the hub's event %s is not newer than %s", id.c_str(),
-                to_string(before(truth_.size())).c_str());
+  Publication& publication = *found;
+  const EventId newest = truth_.empty() ? EventId{} : truth_.back().id;
+  if (header.id <= newest) {
+    world_.fail("the event %s is not newer than %s", id.c_str(), to_string(newest).c_str());
   }
   if (publication.sequenced || publication.refusal != 0) {
-    world_.fail("the hub's event %s: publication %u came twice or is not valid", id.c_str(),
-                *number);
+    world_.fail("the event %s: publication %u came twice or is not valid", id.c_str(),
+                publication.number);
   }
   if (event->id != id || event->type != publication.event || event->data != publication.data ||
       event->retry != publication.retry || topic != topic_name(publication.topic)) {
-    world_.fail("the hub's event %s differs from publication %u", id.c_str(), *number);
+    world_.fail("the event %s differs from publication %u", id.c_str(), publication.number);
   }
   publication.sequenced = true;
-  const std::uint64_t bytes_before =
-      truth_.empty() ? 0 : truth_.back().bytes_before + truth_.back().frame_bytes;
-  truth_.push_back({header.id, &publication, bytes_before, header.frame_bytes});
+  truth_.push_back({header.id, &publication, std::string(frame)});
   world_.trace("event %zu is %s: publication %u, topic %u, %u bytes", truth_.size() - 1, id.c_str(),
-               *number, publication.topic, header.frame_bytes);
+               publication.number, publication.topic, header.frame_bytes);
+}
+
+void Model::on_delivered(std::span<const std::byte> bytes) {
+  const auto [header, topic, rest] = read_record(bytes);
+  if (header.kind == hub::RecordKind::sign_out) return;
+  const std::string id = to_string(header.id);
+  const EventId newest = delivered_.empty() ? floor_ : delivered_.back().id;
+  if (header.id <= newest) {
+    world_.fail("the hub delivers %s after %s", id.c_str(), to_string(newest).c_str());
+  }
+  if (delivered_.empty()) next_delivery_ = count_up_to(floor_);
+  const std::uint64_t bytes_before =
+      delivered_.empty() ? 0 : delivered_.back().bytes_before + delivered_.back().frame_bytes;
+  const std::size_t must_come = std::max(next_delivery_, certain_delivery_);
+  if (header.kind == hub::RecordKind::gap) {
+    hub::HoleRecord hole;
+    std::memcpy(&hole, rest.data(), sizeof hole);
+    if (hole.newest < newest) world_.fail("a hole begins at %s", to_string(hole.newest).c_str());
+    certain_delivery_ = hole.has_oldest ? count_before(hole.oldest) : trimmed_;
+    if (certain_delivery_ > trimmed_) world_.fail("the hole %s hides what is kept", id.c_str());
+    any_hole_ = true;
+    world_.trace("hole %s: after %s, up to %s", id.c_str(), to_string(hole.newest).c_str(),
+                 hole.has_oldest ? to_string(hole.oldest).c_str() : "what comes");
+    delivered_.push_back({header.id, bytes_before, 0, true});
+    return;
+  }
+  const auto ordinal = find(header.id);
+  if (!ordinal || *ordinal < next_delivery_ || *ordinal > must_come) {
+    world_.fail("the hub delivers %s, not event %zu", id.c_str(), must_come);
+    return;
+  }
+  if (rest != truth_[*ordinal].frame || topic != topic_name(truth_[*ordinal].publication->topic)) {
+    world_.fail("the hub delivers %s differently from what is stored", id.c_str());
+  }
+  next_delivery_ = *ordinal + 1;
+  delivered_.push_back({header.id, bytes_before, header.frame_bytes, false});
+}
+
+bool Model::is_hole(EventId id) const {
+  return std::any_of(delivered_.begin(), delivered_.end(),
+                     [&](const Delivered& one) { return one.is_hole && one.id == id; });
+}
+
+std::size_t Model::count_before(EventId id) const {
+  const auto first = std::lower_bound(truth_.begin(), truth_.end(), id,
+                                      [](const TruthEvent& a, EventId b) { return a.id < b; });
+  return static_cast<std::size_t>(first - truth_.begin());
 }
 
 std::size_t Model::count_up_to(EventId id) const {
@@ -259,7 +321,8 @@ std::optional<std::size_t> Model::find(EventId id) const {
 
 std::uint64_t Model::frame_bytes(std::size_t from, std::size_t to) const {
   if (from == to) return 0;
-  return truth_[to - 1].bytes_before + truth_[to - 1].frame_bytes - truth_[from].bytes_before;
+  const Delivered& last = delivered_[to - 1];
+  return last.bytes_before + last.frame_bytes - delivered_[from].bytes_before;
 }
 
 std::optional<std::size_t> Model::first_for(TopicMask topics, std::size_t from,

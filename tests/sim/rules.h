@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -10,9 +11,13 @@
 
 #include "model.h"
 #include "network.h"
+#include "remote_store.h"
 #include "world.h"
 
 namespace ringcast::sim {
+
+/// More commands than all simulated clients together have in flight.
+inline constexpr std::size_t kInFlightMax = 64;
 
 /// What one run is configured with, drawn from its seed.
 struct Setup {
@@ -24,6 +29,7 @@ struct Setup {
   bool scarce_slots = false;  ///< more clients than slots: refusals are in order
   bool late_high_water = false;
   bool unsteady_clock = false;
+  std::optional<RemoteOptions> remote{};  ///< instead of the embedded store
 };
 
 /// What the simulated clients need to know in order to judge what they get.
@@ -40,6 +46,14 @@ struct Rules {
   std::function<Kept(std::size_t shard)> kept;
   /// Streams that a shard ended because its tails were full.
   std::function<std::uint64_t(std::size_t shard)> tails_full;
+  /// Requests for history that the store did not take.
+  std::function<std::uint64_t()> history_refused;
+
+  /// Whether a stream may be sent away while it is served from history.
+  [[nodiscard]] bool history_may_fail(std::uint64_t refused_before) const {
+    return setup.remote &&
+           (history_refused() != refused_before || setup.publishes_in_flight < kInFlightMax);
+  }
 
   /// How late a fair client may be told something, beyond what the server is allowed to take.
   [[nodiscard]] std::uint64_t patience_ns() const {

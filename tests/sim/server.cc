@@ -13,6 +13,7 @@ constexpr std::uint64_t kNever = ~std::uint64_t{0};
 constexpr std::uint64_t kTurnNsMax = 20'000;
 constexpr std::uint32_t kIdleTurnsMax = 3'000;
 constexpr std::uint64_t kTurnsMax = 400'000;
+constexpr std::uint64_t kRemoteTurnsMax = 2'000'000;  // it is asked again and again
 
 }  // namespace
 
@@ -45,10 +46,7 @@ Server::Server(World& world, Network& network, const Setup& setup)
       network_(network),
       setup_(setup),
       high_water_(std::make_unique<HighWater>(world, setup.late_high_water)) {
-  auto store = hub::EmbeddedStore::start(*high_water_, clock());
-  RC_ASSERT(store.ok());
-  store_ = std::make_unique<hub::EmbeddedStore>(std::move(store).value());
-  model_ = std::make_unique<Model>(world, store_->floor());
+  hub::EventStore& store = make_store();
 
   // One reader more than there are shards: the model's, who thus sees every event.
   auto exchange = hub::Exchange::create(
@@ -64,7 +62,7 @@ Server::Server(World& world, Network& network, const Setup& setup)
     RC_ASSERT(ring.ok());
     rings_.push_back(std::move(ring).value());
   }
-  hub_ = std::make_unique<hub::Hub>(*exchange_, *store_, *rings_[0], hub_counters_);
+  hub_ = std::make_unique<hub::Hub>(*exchange_, store, *rings_[0], hub_counters_);
   parties_.push_back({.turn = [this](Time now) { return hub_->turn(now); },
                       .over = [] { return false; },
                       .ring = world_.rings[0]});
@@ -80,7 +78,7 @@ Server::Server(World& world, Network& network, const Setup& setup)
     shard::ShardOptions options = setup.shard;
     options.index = static_cast<std::uint32_t>(i);
     options.shards = static_cast<std::uint32_t>(setup.shards);
-    options.floor = store_->floor();
+    options.floor = model_->floor();
     auto made = shard::Shard::create(
         options,
         {.policy = policy, .addresses = addresses_, .users = users_, .signed_out = signed_out_},
@@ -96,9 +94,32 @@ Server::Server(World& world, Network& network, const Setup& setup)
 
 Server::~Server() = default;
 
+hub::EventStore& Server::make_store() {
+  if (setup_.remote) {
+    model_ = std::make_unique<Model>(world_, EventId{});
+    remote_ = std::make_unique<RemoteStore>(
+        world_, *model_, *setup_.remote, [this] { return clock().unix_ms; },
+        setup_.shard.limits.event_bytes);
+    remote_->inbox_waits = [this](std::size_t shard) {
+      return exchange_->events().position(shard) < exchange_->events().written();
+    };
+    return *remote_;
+  }
+  auto store = hub::EmbeddedStore::start(*high_water_, clock());
+  RC_ASSERT(store.ok());
+  embedded_ = std::make_unique<hub::EmbeddedStore>(std::move(store).value());
+  model_ = std::make_unique<Model>(world_, embedded_->floor());
+  return *embedded_;
+}
+
 Kept Server::kept(std::size_t shard) const {
-  return {.evicted = counters_[shard]->events_evicted.get(),
-          .appended = counters_[shard]->events_appended.get()};
+  const std::uint64_t evicted = counters_[shard]->events_evicted.get();
+  const std::uint64_t appended = counters_[shard]->events_appended.get();
+  return {.evicted = model_->truth_ordinal(evicted),
+          .appended = model_->truth_ordinal(appended),
+          .closed_to_newcomers = model_->truth_ordinal(evicted + (appended - evicted + 7) / 8),
+          .stored = model_->truth().size(),
+          .trimmed = model_->trimmed()};
 }
 
 Time Server::clock() const {
@@ -142,7 +163,7 @@ void Server::run(std::uint64_t until_ns, const std::function<bool()>& done) {
 }
 
 void Server::run_turn(Party& party) {
-  if (++turns_ > kTurnsMax) {
+  if (++turns_ > (remote_ ? kRemoteTurnsMax : kTurnsMax)) {
     world_.fail("more turns than any run needs: something spins");
     return;
   }
@@ -178,22 +199,25 @@ void Server::read_truth() {
   while (true) {
     const auto record = events.peek(setup_.shards);
     if (record.empty()) return;
-    model_->on_event(record);
+    if (!remote_) model_->on_stored(record);
+    model_->on_delivered(record);
     events.release(setup_.shards);
     if (world_.failed()) return;
   }
 }
 
 void Server::check_log(std::size_t shard) {
-  const Kept now = kept(shard);
+  const std::uint64_t evicted = counters_[shard]->events_evicted.get();
+  const std::uint64_t appended = counters_[shard]->events_appended.get();
   const shard::HistoryOptions& history = setup_.shard.history;
-  if (now.appended > model_->truth().size() || now.evicted > now.appended ||
-      now.appended - now.evicted > history.events ||
-      model_->frame_bytes(now.evicted, now.appended) > history.bytes) {
+  if (appended > model_->delivered().size() || evicted > appended ||
+      appended - evicted > history.events ||
+      model_->frame_bytes(evicted, appended) > history.bytes) {
     world_.fail("the log of shard %zu keeps events %llu to %llu", shard,
-                static_cast<unsigned long long>(now.evicted),
-                static_cast<unsigned long long>(now.appended));
+                static_cast<unsigned long long>(evicted),
+                static_cast<unsigned long long>(appended));
   }
+  if (counters_[shard]->streams_catching_up.get() > setup_.shard.history_places) ++over_places_;
 }
 
 void Server::request_drain() {

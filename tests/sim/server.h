@@ -12,6 +12,7 @@
 
 #include "model.h"
 #include "network.h"
+#include "remote_store.h"
 #include "ring_core.h"
 #include "rules.h"
 
@@ -31,6 +32,9 @@ class Server {
   [[nodiscard]] const shard::Counters& counters(std::size_t shard) const {
     return *counters_[shard];
   }
+  /// Nothing if the embedded one is in use.
+  [[nodiscard]] RemoteStore* remote() { return remote_.get(); }
+  [[nodiscard]] const hub::Counters& hub_counters() const { return hub_counters_; }
   [[nodiscard]] RingCore& ring(std::size_t shard) { return *world_.rings[shard + 1]; }
 
   /// Runs parties and network until `until_ns` or until `done`.
@@ -38,6 +42,8 @@ class Server {
   void request_drain();
   [[nodiscard]] bool finished() const;
   [[nodiscard]] std::uint64_t turns() const { return turns_; }
+  /// Turns after which more streams were catching up than there are places.
+  [[nodiscard]] std::uint64_t over_places() const { return over_places_; }
   /// Sets the wall clock back or forth; the monotonic one does not see it.
   void step_clock(std::int64_t ms) { clock_offset_ms_ += ms; }
 
@@ -52,6 +58,7 @@ class Server {
   };
   class HighWater;
 
+  [[nodiscard]] hub::EventStore& make_store();
   [[nodiscard]] Time clock() const;
   [[nodiscard]] std::uint64_t next_run(const Party& party) const;
   void run_turn(Party& party);
@@ -62,7 +69,8 @@ class Server {
   Network& network_;
   const Setup& setup_;
   std::unique_ptr<HighWater> high_water_;
-  std::unique_ptr<hub::EmbeddedStore> store_;
+  std::unique_ptr<hub::EmbeddedStore> embedded_;
+  std::unique_ptr<RemoteStore> remote_;
   std::unique_ptr<hub::Exchange> exchange_;
   std::unique_ptr<Model> model_;
   hub::Counters hub_counters_;
@@ -76,6 +84,7 @@ class Server {
   std::vector<int> listeners_;
   std::vector<Party> parties_;
   std::int64_t clock_offset_ms_ = 0;
+  std::uint64_t over_places_ = 0;
   std::uint64_t turns_ = 0;
 };
 

@@ -26,12 +26,32 @@ TEST(Simulation, EverySeedObeysTheLawOfDelivery) {
   // A simulation in which nothing happens obeys every law.
   constexpr std::uint64_t kEnoughForRareThings = 500;
   if (seeds >= kEnoughForRareThings) {
-    for (const char* what :
-         {"accept errors", "appends that waited", "complete healthy streams",
-          "complete streams that were held back", "evictions", "gaps of slow streams", "heartbeats",
-          "positions ahead of their shard", "positions not kept", "positions resumed",
-          "publishes refused", "publishes turned away", "refused sends", "sends put off",
-          "short sends", "streams drained", "streams ended as slow", "streams refused"}) {
+    for (const char* what : {"accept errors",
+                             "appends that waited",
+                             "complete healthy streams",
+                             "complete streams that were held back",
+                             "ended in the middle of history",
+                             "evictions",
+                             "events from history",
+                             "gaps in the middle of history",
+                             "gaps of slow streams",
+                             "heartbeats",
+                             "holes told to open streams",
+                             "pages that were there before the log",
+                             "positions ahead of their shard",
+                             "positions not kept",
+                             "positions older than the log",
+                             "positions resumed",
+                             "publishes refused",
+                             "publishes turned away",
+                             "refused because the store was away",
+                             "refused sends",
+                             "sends put off",
+                             "short sends",
+                             "streams drained",
+                             "streams ended as slow",
+                             "streams refused",
+                             "turns with more catching up than places"}) {
       EXPECT_GT(met[what], 0) << what;
     }
   }

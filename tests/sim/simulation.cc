@@ -36,6 +36,19 @@ Nastiness draw_nastiness(Random& random) {
           .party_stall_ns = random.skewed(50 * kNsPerMs)};
 }
 
+RemoteOptions draw_remote(Random& random) {
+  return {.prefilled = random.chance(0.3) ? 0 : random.skewed(150),
+          .keeps = random.chance(0.5) ? 1'000 : 5 + random.skewed(200),
+          .page_entries = random.skewed(hub::kHistoryPageEvents),
+          .reply_ns = kNsPerMs + random.skewed(30 * kNsPerMs),
+          .tail_ns = random.skewed(30 * kNsPerMs),
+          .stall_ns = random.skewed(2 * kNsPerSecond),
+          .not_taken = random.chance(0.5) ? 0.1 : 0,
+          .unknown = random.chance(0.5) ? 0.1 : 0,
+          .others = random.skewed(300),
+          .pause_ns = 10 * kNsPerMs + random.skewed(5 * kNsPerSecond)};
+}
+
 Setup draw_setup(Random& random) {
   Setup setup;
   setup.shards = random.between(1, 3);
@@ -68,6 +81,15 @@ Setup draw_setup(Random& random) {
   const std::size_t frame_max = options.limits.event_bytes * shard::kFrameBytesFactor;
   options.history.bytes = 2 * frame_max + random.skewed(4 * frame_max);
   options.history.events = 2 + random.skewed(200);
+
+  if (random.chance(0.25)) {
+    setup.remote = draw_remote(random);
+    options.older_history = true;
+    options.history.events = 2 + random.skewed(60);
+    if (random.chance(0.5)) options.history_places = random.between(1, 3);
+    // In half of the runs there is room for all commands, so that none is refused for want of it.
+    if (random.chance(0.5)) setup.publishes_in_flight = kInFlightMax;
+  }
 
   setup.ring.slots = options.slots;
   setup.ring.submissions = 8u << random.below(6);
@@ -119,7 +141,11 @@ Simulation::Simulation(std::uint64_t seed, bool verbose)
              .setup = setup_,
              .kept = [this](std::size_t shard) { return server_.kept(shard); },
              .tails_full =
-                 [this](std::size_t shard) { return server_.counters(shard).tails_full.get(); }},
+                 [this](std::size_t shard) { return server_.counters(shard).tails_full.get(); },
+             .history_refused =
+                 [this] {
+                   return server_.remote() == nullptr ? 0 : server_.remote()->history_refused();
+                 }},
       actions_left_(setup_.actions) {
   world_.trace(
       "%zu shards, %u slots, history of %zu events and %zu bytes, %s, heartbeat %u ms",
@@ -285,30 +311,36 @@ void Simulation::watch() {
 
 void Simulation::settle() {
   world_.trace("-- everybody reads, nothing new happens");
+  if (server_.remote() != nullptr) server_.remote()->calm();
   for (StreamClient& client : clients_) {
     if (client.connected()) client.hurry();
   }
   // What was asked for may still be on its way.
   const auto progress = [this] {
     std::uint64_t sum = server_.model().truth().size();
-    for (std::size_t i = 0; i < setup_.shards; ++i) sum += server_.kept(i).appended;
-    return sum;
+    for (std::size_t i = 0; i < setup_.shards; ++i)
+      sum += server_.counters(i).events_appended.get();
+    return sum + (server_.remote() == nullptr ? 0 : server_.remote()->pages());
   };
   std::uint64_t before = 0;
   do {
     before = progress();
-    server_.run(world_.timeline.now() + kSettleNs);
+    // Those who do not read may keep the places for older events as long as an answer may take.
+    const std::uint64_t places_ns =
+        setup_.remote ? setup_.shard.limits.body_seconds * kNsPerSecond : 0;
+    server_.run(world_.timeline.now() + kSettleNs + places_ns);
     if (world_.failed()) return;
   } while (progress() != before);
   for (StreamClient& client : clients_) client.check_complete();
   for (Publisher& publisher : publishers_) publisher.check_answered();
   for (std::size_t i = 0; i < setup_.shards; ++i) {
-    if (server_.kept(i).appended != server_.model().truth().size()) {
-      world_.fail("shard %zu has %llu of %zu events", i,
-                  static_cast<unsigned long long>(server_.kept(i).appended),
-                  server_.model().truth().size());
+    const std::uint64_t appended = server_.counters(i).events_appended.get();
+    if (appended != server_.model().delivered().size()) {
+      world_.fail("shard %zu has %llu of %zu events", i, static_cast<unsigned long long>(appended),
+                  server_.model().delivered().size());
     }
   }
+  if (!server_.model().all_delivered()) world_.fail("the hub has not delivered everything");
 }
 
 void Simulation::drain() {
@@ -344,6 +376,7 @@ void Simulation::check_end() {
     const std::pair<const char*, const Counter*> gauges[] = {
         {"streams_open", &counters.streams_open},
         {"streams_blocked", &counters.streams_blocked},
+        {"streams_catching_up", &counters.streams_catching_up},
         {"connections_open", &counters.connections_open},
         {"slots_used", &counters.slots_used},
         {"tail_bytes", &counters.tail_bytes}};
@@ -391,6 +424,14 @@ std::map<std::string, std::uint64_t> Simulation::sum_up() {
     met["publishes accepted"] += counters.publishes_accepted.get();
     met["publishes refused"] += counters.publishes_refused.get();
     met["publishes turned away"] += counters.publishes_overloaded.get();
+    met["events from history"] += counters.history_events.get();
+  }
+  if (RemoteStore* const remote = server_.remote()) {
+    ++met["runs with a remote store"];
+    met["pages of history"] = remote->pages();
+    met["pages that were there before the log"] = remote->late_ends();
+    met["turns with more catching up than places"] = server_.over_places();
+    met["times that the tail had no room"] = remote->no_room();
   }
   return met;
 }

@@ -78,7 +78,9 @@ void StreamClient::open(int listener, std::size_t shard, std::optional<std::stri
   position_ = std::move(position);
   reader_.emplace(*this);
   events_ = {};
-  message_ended_ = gap_must_follow_ = false;
+  message_ended_ = gap_must_follow_ = live_ = false;
+  opened_ns_ = world_.timeline.now();
+  history_refused_before_ = rules_.history_refused();
   events_seen_ = 0;
   closing_.reset();
   too_long_ = position_ && position_->size() > kPositionBytesMax;
@@ -110,6 +112,12 @@ void StreamClient::hurry() {
   stall(false);
 }
 
+bool StreamClient::history_may_fail() const {
+  const std::uint64_t answer_ns = rules_.setup.shard.limits.body_seconds * kNsPerSecond;
+  return rules_.history_may_fail(history_refused_before_) ||
+         (rules_.setup.remote && world_.timeline.now() - opened_ns_ >= answer_ns);
+}
+
 void StreamClient::on_end(bool clean) {
   world_.trace("client %u: connection %u ended (%s)", kind_.number, connection_->number(),
                clean ? "FIN" : "reset");
@@ -124,13 +132,20 @@ void StreamClient::on_end(bool clean) {
     if (clean && events_.in_the_middle()) fail("ended inside an event");
     if (!closing_ && !rules_.draining) {
       const bool skips = rules_.setup.shard.stream.slow_consumer == shard::SlowConsumer::skip;
-      if (clean) {
+      // A page must be taken within the time of an answer, whatever the policy for slow streams.
+      const std::uint64_t answer_ns = rules_.setup.shard.limits.body_seconds * kNsPerSecond;
+      const bool gave_up = (rules_.setup.remote || events_seen_ == 0) && !live_ &&
+                           world_.timeline.now() - opened_ns_ >= answer_ns;
+      if (clean && !live_ && history_may_fail()) {
+        ++rules_.met["ended in the middle of history"];
+      } else if (clean) {
         fail("ended without a word");
       } else if (connection_->server_finished()) {
         world_.trace("client %u: did not read to the end in time", kind_.number);
       } else if (!held_back) {
         fail("a healthy stream was ended");
-      } else if (skips && !connection_->send_failed() && rules_.tails_full(shard_) == 0) {
+      } else if (skips && !gave_up && !connection_->send_failed() &&
+                 rules_.tails_full(shard_) == 0) {
         fail("a slow stream was ended, although it should skip");
       }
     }
@@ -152,7 +167,9 @@ void StreamClient::on_malformed(const std::string& why) {
 }
 
 void StreamClient::on_head(const ResponseHead& head) {
-  if (head.status == 503 && (rules_.setup.scarce_slots || rules_.draining)) {
+  if (head.status == 503 && (rules_.setup.scarce_slots || rules_.draining || history_may_fail())) {
+    if (rules_.history_refused() != history_refused_before_)
+      ++rules_.met["refused because the store was away"];
     state_ = State::refused;
     if (head.header("retry-after").empty()) fail("503 without Retry-After");
     return;
@@ -178,7 +195,8 @@ void StreamClient::on_head(const ResponseHead& head) {
 
 void StreamClient::on_message_end() {
   message_ended_ = true;
-  if (state_ == State::streaming && !closing_) fail("the last chunk came without a word");
+  if (state_ == State::streaming && !closing_ && (live_ || !history_may_fail()))
+    fail("the last chunk came without a word");
 }
 
 void StreamClient::on_body(std::string_view bytes) {
@@ -202,7 +220,9 @@ void StreamClient::on_event(const ReceivedEvent& event) {
   const bool gap_must_be_this = std::exchange(gap_must_follow_, false);
   if (gap_must_be_this && event.type != names.gap) fail("no gap after a heartbeat without an ID");
   if (first && event.type == names.refused) {
-    if (!rules_.setup.scarce_slots && !rules_.draining) fail("refused: " + event.data);
+    const bool by_store = history_may_fail();
+    if (!rules_.setup.scarce_slots && !rules_.draining && !by_store) fail("refused: " + event.data);
+    if (by_store) ++rules_.met["refused because the store was away"];
     if (!event.retry) fail("refused without retry");
     closing_ = "refused";
   } else if (first) {
@@ -223,11 +243,12 @@ std::optional<bool> StreamClient::gap_expected() const {
   const auto id = parse_event_id(*position_);
   if (!id) return true;
   if (*id == EventId{}) return false;
+  if (rules_.setup.remote) return gap_of_store_expected(*id);
   const auto ordinal = model_.find(*id);
   if (!ordinal && *id != model_.floor()) return true;
   // A shard that has not come so far yet must wait, not take it for unknown.
   const std::size_t from = ordinal ? *ordinal + 1 : 0;
-  if (from >= connection_->kept_at_answer().closed_to_newcomers()) return false;
+  if (from >= connection_->kept_at_answer().closed_to_newcomers) return false;
   if (from < connection_->kept_at_request().evicted) return true;
   return std::nullopt;
 }
@@ -262,16 +283,17 @@ void StreamClient::on_first_heartbeat(const ReceivedEvent& event) {
     if (*id != parse_event_id(*position_))
       fail("resumed from " + *event.id + ", not from " + *position_);
     if (*id == EventId{}) {
-      next_ = low.evicted;
-      certain_ = high.closed_to_newcomers();
+      next_ = rules_.setup.remote ? 0 : low.evicted;
+      certain_ = rules_.setup.remote ? model_.trimmed() : high.closed_to_newcomers;
     }
+    if (next_ < high.evicted) ++rules_.met["positions older than the log"];
     return;
   }
-  if (!model_.find(*id) && *id != model_.floor())
+  if (!model_.find(*id) && *id != model_.floor() && !model_.is_hole(*id))
     fail("a fresh stream begins at the unknown " + *event.id);
   const bool replays = options.replay_on_connect;
   if (next_ < (replays ? low.evicted : low.appended) ||
-      next_ > (replays ? high.closed_to_newcomers() : high.appended)) {
+      next_ > (replays ? high.closed_to_newcomers : high.appended)) {
     fail("a fresh stream begins at " + *event.id + ", which is not the " +
          (replays ? "oldest" : "newest"));
   }
@@ -283,12 +305,15 @@ void StreamClient::on_heartbeat(const ReceivedEvent& event) {
     fail("a heartbeat without an ID, or with data");
     return;
   }
-  if (!model_.find(*id) && *id != model_.floor())
+  live_ = true;
+  if (!model_.find(*id) && *id != model_.floor() && !model_.is_hole(*id))
     fail("a heartbeat with the unknown ID " + *event.id);
   const std::size_t after = model_.count_up_to(*id);
   if (after < next_) fail("a heartbeat goes back to " + *event.id);
   check_no_hole(after, "the heartbeat " + *event.id);
-  next_ = certain_ = std::max(next_, after);
+  next_ = std::max(next_, after);
+  // After a hole that has no end yet, it may name the hole.
+  certain_ = model_.any_hole() ? std::max(next_, certain_) : next_;
 }
 
 void StreamClient::on_gap(const ReceivedEvent& event, bool first) {
@@ -304,19 +329,28 @@ void StreamClient::on_gap(const ReceivedEvent& event, bool first) {
     on_first_gap(requested, oldest, newest);
     return;
   }
+  if (rules_.setup.remote && requested) {
+    // Of a page, or of a hole in what the hub delivers: all that it has up to here must be there.
+    ++rules_.met[newest ? "gaps in the middle of history" : "holes told to open streams"];
+    check_no_hole(model_.count_up_to(*requested), "the gap after " + to_string(*requested));
+    next_ = std::max(next_, model_.count_up_to(*requested));
+    skip_trimmed(oldest);
+    return;
+  }
   if (rules_.setup.shard.stream.slow_consumer != shard::SlowConsumer::skip) {
     fail("a gap, although slow streams are to be ended");
   }
   if (!connection_->ever_held_back()) fail("a gap in a healthy stream: " + event.data);
-  const auto from = oldest ? model_.find(*oldest) : std::nullopt;
+  auto from = oldest ? model_.find(*oldest) : std::nullopt;
+  if (oldest && model_.is_hole(*oldest)) from = model_.count_before(*oldest);
   if (requested || !from) {
     fail("the gap of a slow stream says " + event.data);
     return;
   }
   ++rules_.met["gaps of slow streams"];
-  if (!model_.first_for(kind_.topics, next_, *from))
+  if (!model_.first_for(kind_.topics, next_, *from) && !model_.any_hole())
     fail("a gap that skips nothing: " + event.data);
-  next_ = certain_ = *from;
+  next_ = certain_ = std::max(next_, *from);
 }
 
 void StreamClient::on_first_gap(std::optional<EventId> requested, std::optional<EventId> oldest,
@@ -329,15 +363,19 @@ void StreamClient::on_first_gap(std::optional<EventId> requested, std::optional<
   }
   if (requested != parse_event_id(*position_))
     fail("the gap names another position than " + *position_);
+  if (rules_.setup.remote) {
+    on_first_gap_of_store(requested, oldest);
+    return;
+  }
   if (!oldest) {
-    if (high.closed_to_newcomers() < low.appended) fail("the gap says that nothing is kept");
+    if (high.closed_to_newcomers < low.appended) fail("the gap says that nothing is kept");
     next_ = low.appended;
     certain_ = high.appended;
     return;
   }
   const auto from = model_.find(*oldest);
   const auto to = newest ? model_.find(*newest) : std::nullopt;
-  if (!from || !to || *from < low.evicted || *from > high.closed_to_newcomers() ||
+  if (!from || !to || *from < low.evicted || *from > high.closed_to_newcomers ||
       *to + 1 < low.appended || *to + 1 > high.appended) {
     fail("the gap says that " + to_string(*oldest) + " to " +
          (newest ? to_string(*newest) : "nothing") + " are kept");
@@ -346,6 +384,48 @@ void StreamClient::on_first_gap(std::optional<EventId> requested, std::optional<
   next_ = *from;
   if (requested) next_ = std::max(next_, std::min(model_.count_up_to(*requested), *to + 1));
   certain_ = next_;
+}
+
+void StreamClient::on_first_gap_of_store(std::optional<EventId> requested,
+                                         std::optional<EventId> oldest) {
+  const Kept low = connection_->kept_at_request();
+  const Kept high = connection_->kept_at_answer();
+  if (!oldest) {
+    next_ = low.appended;
+    certain_ = high.stored;
+    return;
+  }
+  if (!requested) {
+    next_ = certain_ = model_.count_before(*oldest);
+    if (next_ < low.evicted || next_ > high.closed_to_newcomers)
+      fail("the gap says that " + to_string(*oldest) + " is the oldest");
+    return;
+  }
+  next_ = certain_ = model_.count_up_to(*requested);
+  skip_trimmed(oldest);
+  // A position inside a hole of the log goes on behind the hole.
+  if (model_.any_hole()) certain_ = std::max(certain_, model_.trimmed());
+}
+
+void StreamClient::skip_trimmed(std::optional<EventId> oldest) {
+  if (!oldest) {
+    certain_ = std::max(next_, model_.trimmed());
+    return;
+  }
+  const std::size_t from = model_.count_before(*oldest);
+  if (from > std::max(next_, model_.trimmed()))
+    fail("a gap up to " + to_string(*oldest) + ", although the store has what lies before");
+  next_ = certain_ = std::max(next_, from);
+}
+
+std::optional<bool> StreamClient::gap_of_store_expected(EventId id) const {
+  if (model_.is_hole(id)) return std::nullopt;
+  const auto ordinal = model_.find(id);
+  if (!ordinal) return id == model_.floor() ? std::nullopt : std::optional(true);
+  if (*ordinal >= model_.trimmed()) return false;
+  const Kept& low = connection_->kept_at_request();
+  if (*ordinal < low.trimmed && *ordinal + 1 < low.evicted) return true;
+  return std::nullopt;
 }
 
 void StreamClient::on_closing(const ReceivedEvent& event) {
@@ -362,7 +442,7 @@ void StreamClient::on_closing(const ReceivedEvent& event) {
       fail("ended as slow, although it should skip");
     }
     if (!connection_->ever_held_back()) fail("a healthy stream is ended as slow");
-    if (!model_.first_for(kind_.topics, next_, rules_.kept(shard_).evicted)) {
+    if (!model_.first_for(kind_.topics, next_, rules_.kept(shard_).evicted) && !model_.any_hole()) {
       fail("ended as slow, although it has missed nothing");
     }
   } else {
@@ -421,6 +501,7 @@ void StreamClient::check_heartbeats() {
   const std::uint64_t period_ns = rules_.setup.shard.stream.heartbeat_ms * kNsPerMs;
   if (!streaming() || !fair() || connection_->ever_held_back() || period_ns == 0 || closing_)
     return;
+  if (rules_.setup.remote && !live_) return;  // while it catches up there are none
   const std::uint64_t silence_ns = world_.timeline.now() - last_heard_ns_;
   if (silence_ns > period_ns + period_ns / 4 + rules_.patience_ns()) {
     fail("has heard nothing for " + std::to_string(silence_ns / kNsPerMs) + " ms");

@@ -75,6 +75,14 @@ class StreamClient final : public ClientSide, public ResponseSink {
                     std::optional<EventId> newest);
   void on_closing(const ReceivedEvent& event);
   void on_published(const ReceivedEvent& event);
+  /// It may be sent away while it is served from history.
+  [[nodiscard]] bool history_may_fail() const;
+  /// Of a stream whose server has a remote store.
+  void on_first_gap_of_store(std::optional<EventId> requested, std::optional<EventId> oldest);
+  /// What lies before `oldest`, or, if there is none, before what comes, is missing: the store must
+  /// not have it any more.
+  void skip_trimmed(std::optional<EventId> oldest);
+  [[nodiscard]] std::optional<bool> gap_of_store_expected(EventId id) const;
   /// True when it must have been told of a gap, false when it must not, nothing when both are
   /// right.
   [[nodiscard]] std::optional<bool> gap_expected() const;
@@ -104,6 +112,9 @@ class StreamClient final : public ClientSide, public ResponseSink {
   std::size_t certain_ = 0;
   std::uint64_t last_heard_ns_ = 0;
   bool too_long_ = false;  // of the position: 400 is right
+  bool live_ = false;      // has had a heartbeat, so it is not served from history
+  std::uint64_t opened_ns_ = 0;
+  std::uint64_t history_refused_before_ = 0;
 };
 
 }  // namespace ringcast::sim

@@ -62,13 +62,12 @@ struct Nastiness {
 struct Kept {
   std::uint64_t evicted = 0;   ///< the oldest kept one
   std::uint64_t appended = 0;  ///< one past the newest
-
   /// A log that waits for streams which have just joined closes its oldest eighth to newcomers, so
   /// that a flow of them does not hold it back for ever: events below this may be refused although
   /// kept.
-  [[nodiscard]] std::uint64_t closed_to_newcomers() const {
-    return evicted + (appended - evicted + 7) / 8;
-  }
+  std::uint64_t closed_to_newcomers = 0;
+  std::uint64_t stored = 0;   ///< events that there are
+  std::uint64_t trimmed = 0;  ///< events below this the store has no longer
 };
 
 /// What all parts of one run share. One run at a time in a process: Ring::create finds it here.
