@@ -236,14 +236,13 @@ void ChannelDoor::Impl::on_reply(std::uint64_t tag, const redisReply* reply) {
   if (reply == nullptr) return;  // on_commands_lost follows
   if (tag < kScripts.size()) return on_loaded(tag, *reply);
   if (tag == Tag::lease) lease_sent = false;
+  if (tag == Tag::release) release_sent = false;
   if (is_error(reply)) {
     on_refused(text_of(reply));
   } else if (tag == Tag::lease) {
     on_lease(*reply);
   } else if (tag == Tag::mark && !is_one(*reply)) {
     become_standby("another instance has the lease");
-  } else if (tag == Tag::release) {
-    release_sent = false;
   }
 }
 
@@ -385,7 +384,7 @@ std::uint64_t ChannelDoor::Impl::turn(Time time) {
   count();
 
   if (can_command() && subscribed && !stopping) {
-    if (!lease_sent) wake_at(lease_ns);
+    if (!lease_sent && to_release.empty()) wake_at(lease_ns);
     if (!queue.standing() && lease_answered) wake_at(ask_ns);
     if (relay() && mark_wanted) wake_at(mark_ns);
   }

@@ -69,8 +69,7 @@ void ChannelSender::pump(std::string_view lease, Time now) {
   if (hole_ && in_flight_.empty()) judge_hole(!lease.empty());
 
   const auto role = lease.empty() ? StandbyQueue::Role::standby : StandbyQueue::Role::relay;
-  const std::size_t at_once = pass_hole_ || failures_ > 0 ? 1 : kInFlightMax;
-  while (in_flight_.size() < at_once) {
+  while (in_flight_.size() < at_once()) {
     const auto slice = queue_.next(role, now.mono_ns, kBatchLimits);
     if (!slice) return;
     send(*slice, slice->frozen ? std::string_view() : lease);
@@ -80,7 +79,7 @@ void ChannelSender::pump(std::string_view lease, Time now) {
 }
 
 std::optional<std::uint64_t> ChannelSender::next_pump_ns(bool relay) const {
-  if (sha_.empty() || in_flight_.size() >= (failures_ > 0 ? 1 : kInFlightMax)) return {};
+  if (sha_.empty() || in_flight_.size() >= at_once()) return {};
   if (rewind_) return in_flight_.empty() ? std::optional(now_.mono_ns) : std::nullopt;
   const auto due = queue_.next_due_ns();
   if (!due) return {};

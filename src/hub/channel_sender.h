@@ -63,6 +63,9 @@ class ChannelSender : public ReplyHandler {
     std::string lease;  ///< empty: strict
   };
 
+  [[nodiscard]] std::size_t at_once() const {
+    return pass_hole_ || failures_ > 0 ? 1 : kInFlightMax;
+  }
   void send(const StandbyQueue::Slice& slice, std::string_view lease);
   void add_message(StandbyQueue::Message& message);
   void no_event(StandbyQueue::Message& message, std::string_view reason);

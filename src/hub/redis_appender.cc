@@ -58,7 +58,8 @@ RedisAppender::RedisAppender(const RedisStoreOptions& options, const RedisAddres
       tail_(tail),
       sink_(sink),
       counters_(counters),
-      now_(now) {}
+      now_(now),
+      late_sign_outs_(keys, max_events_, commands, now) {}
 
 void RedisAppender::append(const Ticket& ticket, const Publication& publication) {
   Item item{.ticket = ticket,
@@ -106,7 +107,7 @@ bool RedisAppender::can_send() const {
 void RedisAppender::send_queued() {
   for (; next_send_ < base_ + items_.size(); ++next_send_) {
     Item& item = items_[next_send_ - base_];
-    if (item.state != State::queued || item.told) continue;
+    if (item.state != State::queued) continue;
     if (!can_send()) return;
     send(next_send_, item);
   }
@@ -120,14 +121,7 @@ void RedisAppender::send(std::uint64_t number, Item& item) {
   in_flight_bytes_ += item.cost();
 
   if (item.is_sign_out()) {
-    const std::string expiry = std::to_string(item.sign_out.expires_ms);
-    const std::string member = signed_out_member(item.sign_out.session, item.topic());
-    const std::string passed = "(" + std::to_string(now_.unix_ms);
-    const std::array<std::string_view, 4> add{"ZADD", keys_.signed_out, expiry, member};
-    const std::array<std::string_view, 4> forget{"ZREMRANGEBYSCORE", keys_.signed_out, "-inf",
-                                                 passed};
-    commands_.send(add, *this, tag_of(Asked::aside));
-    commands_.send(forget, *this, tag_of(Asked::aside));
+    send_to_set(commands_, keys_, item.topic(), item.sign_out, now_, *this, tag_of(Asked::aside));
   }
   const std::string nonce = to_string(Nonce{.instance = instance_, .number = number});
   std::array<char, 10> retry_text;
@@ -168,18 +162,12 @@ void RedisAppender::answer(Item& item, Outcome outcome, EventId id) {
       break;
   }
   std::string().swap(item.bytes);
-  if (!item.told) sink_.answer(item.ticket, {.outcome = outcome, .id = id});
+  sink_.answer(item.ticket, {.outcome = outcome, .id = id});
 }
 
 void RedisAppender::fail(Item& item, Outcome outcome) {
-  if (!item.is_sign_out() || closed_ || item.sign_out.expires_ms <= now_.unix_ms) {
-    answer(item, outcome);
-    return;
-  }
-  if (!std::exchange(item.told, true)) sink_.answer(item.ticket, {.outcome = outcome});
-  if (item.state == State::unknown) --unknown_;
-  item.state = State::queued;
-  item.deadline_ns = now_.mono_ns + timeout_ns_;  // of the next try
+  if (item.is_sign_out()) late_sign_outs_.add(item.topic(), item.sign_out);
+  answer(item, outcome);
 }
 
 void RedisAppender::drop_answered() {
@@ -206,6 +194,7 @@ void RedisAppender::on_ready() {
 }
 
 void RedisAppender::on_lost() {
+  late_sign_outs_.on_lost();
   in_flight_.clear();
   in_flight_bytes_ = 0;
   for (Item& item : items_) {
@@ -369,20 +358,19 @@ void RedisAppender::on_appended(std::uint64_t number, const redisReply* reply) {
 std::uint64_t RedisAppender::turn() {
   // All wait equally long, so that the first one is the first that is due.
   std::uint64_t next_ns = 0;
-  for (std::uint64_t number = base_; number < base_ + items_.size(); ++number) {
-    Item& item = items_[number - base_];
+  for (Item& item : items_) {
     if (item.state == State::answered) continue;
     if (item.deadline_ns > now_.mono_ns) {
-      next_ns = next_ns == 0 ? item.deadline_ns : std::min(next_ns, item.deadline_ns);
-      if (item.told) continue;  // these wait anew each time
+      next_ns = item.deadline_ns;
       break;
     }
     fail(item, item.state == State::queued ? Outcome::not_taken : Outcome::unknown);
-    if (item.told && item.state == State::queued && can_send()) send(number, item);
   }
   drop_answered();
   settle();
   send_queued();
+  const std::uint64_t late_ns = late_sign_outs_.turn();
+  if (late_ns != 0) next_ns = next_ns == 0 ? late_ns : std::min(next_ns, late_ns);
   return next_ns;
 }
 

@@ -17,6 +17,7 @@
 #include "log_limit.h"
 #include "redis_connection.h"
 #include "redis_entry.h"
+#include "redis_sign_outs.h"
 
 namespace ringcast::hub {
 
@@ -28,8 +29,7 @@ class RedisTail;
 ///    items:  | answered | sent | unknown? | sent | queued | queued |     numbered; the number is
 ///             ^ base                                        ^ end        part of the nonce
 ///
-/// A sign-out that Redis did not take in time goes on waiting, up to the expiry of its token:
-/// others are to know of it as soon as they can. It may be there twice without harm.
+/// A sign-out that Redis did not take in time goes on in RedisSignOuts.
 ///
 /// They leave in any order (a nonce may be seen before its reply comes), so an answered item stays
 /// until it is at the front. What is new waits while it is not settled what became of older ones,
@@ -73,7 +73,6 @@ class RedisAppender final : public ReplyHandler {
   struct Item {
     Ticket ticket;
     State state = State::queued;
-    bool told = false;  ///< of a sign-out: nobody waits for it any more, but it goes on
     bool has_retry = false;
     std::uint32_t retry_ms = 0;
     std::uint32_t event_bytes = 0;
@@ -110,7 +109,7 @@ class RedisAppender final : public ReplyHandler {
   void send_queued();
   void send(std::uint64_t number, Item& item);
   void answer(Item& item, Outcome outcome, EventId id = {});
-  /// Answers that Redis has not taken it, or not said so. Of a sign-out that is not the end of it.
+  /// Answers that Redis has not taken it, or not said so. Of a sign-out that is not the end.
   void fail(Item& item, Outcome outcome);
   void drop_answered();
   void show_queue();
@@ -154,6 +153,7 @@ class RedisAppender final : public ReplyHandler {
   std::vector<Client> zombies_;  // lost connections whose publications Redis may still execute
 
   std::vector<std::string_view> words_;
+  RedisSignOuts late_sign_outs_;
   LogLimit log_limit_;
 };
 

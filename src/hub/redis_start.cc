@@ -163,7 +163,7 @@ class Attempt {
     if (reply.error().starts_with("NOPERM")) return check_rights();
     if (!good(reply)) return false;
     const std::string_view info = text_of(&*reply);
-    start_.version = info_field(info, "redis_version");
+    start_.version = cleaned(info_field(info, "redis_version"));
     if (info_field(info, "redis_mode") == "sentinel") {
       return fail(
           "is a Sentinel, which holds no events: redis.url must name the primary that it "
@@ -182,8 +182,8 @@ class Attempt {
     }
     if (const std::string_view role = info_field(info, "role"); role == "slave") {
       return fail("is a replica and takes no events: set redis.url to its primary, " +
-                  std::string(info_field(info, "master_host")) + ":" +
-                  std::string(info_field(info, "master_port")) +
+                  cleaned(info_field(info, "master_host")) + ":" +
+                  cleaned(info_field(info, "master_port")) +
                   ", or to an address that follows the primary");
     }
     cluster_ = info_field(info, "cluster_enabled") == "1";
