@@ -65,9 +65,12 @@ std::optional<std::chrono::nanoseconds> Hub::turn(Time now) {
   // store waits for, may be different things.
   if (progress == Progress::no_room || next.no_room) {
     exchange_.room_bell.about_to_sleep();
+    const std::uint64_t written = exchange_.events().written();
     if (progress == Progress::no_room && sequence(now) != Progress::no_room) next.wait = kNow;
     if (next.no_room && !store_.turn(now).no_room) next.wait = kNow;
     wake_shards();
+    // Something went on, so there may be more to do.
+    if (exchange_.events().written() != written) next.wait = kNow;
   }
   if (progress != Progress::no_room) {
     exchange_.hub_bell.about_to_sleep();

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -53,19 +54,22 @@ Result<Addresses> look_up(const std::string& host) {
 
 }  // namespace
 
+/// Shared with the thread, which nobody waits for.
 struct RedisResolver::Impl {
-  explicit Impl(uring::Ring& ring_to_wake) : ring(ring_to_wake) {}
+  explicit Impl(uring::Ring& ring_to_wake) : ring(&ring_to_wake) {}
 
-  void run(const std::string& host) {
-    answer = look_up(host);
+  void give(Result<Addresses> found) {
+    const std::lock_guard lock(mutex);
+    answer = std::move(found);
     answered.store(true, std::memory_order_release);  // pairs with `take`
-    ring.wake_from_outside();
+    if (ring != nullptr) ring->wake_from_outside();
   }
 
-  uring::Ring& ring;
-  std::thread thread;
+  std::mutex mutex;
+  uring::Ring* ring;                        // null once the resolver is gone
   std::optional<Result<Addresses>> answer;  // the thread's until `answered`
   std::atomic<bool> answered{false};
+  bool running = false;  // the caller's
 };
 
 bool is_numeric_address(std::string_view host) {
@@ -76,32 +80,32 @@ bool is_numeric_address(std::string_view host) {
          ::inet_pton(AF_INET6, text.c_str(), &ignored) == 1;
 }
 
-RedisResolver::RedisResolver(uring::Ring& ring) : impl_(std::make_unique<Impl>(ring)) {}
+RedisResolver::RedisResolver(uring::Ring& ring) : impl_(std::make_shared<Impl>(ring)) {}
 
 RedisResolver::~RedisResolver() {
-  if (impl_->thread.joinable()) impl_->thread.join();
+  const std::lock_guard lock(impl_->mutex);
+  impl_->ring = nullptr;
 }
 
 void RedisResolver::start(const std::string& host) {
-  RC_ASSERT(!impl_->thread.joinable());
+  RC_ASSERT(!std::exchange(impl_->running, true));
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for other threads
   try {
-    impl_->thread = std::thread([impl = impl_.get(), host] { impl->run(host); });
+    std::thread([impl = impl_, host] { impl->give(look_up(host)); }).detach();
   } catch (const std::system_error& error) {
-    impl_->answer = not_found(host, error.what());
-    impl_->answered.store(true, std::memory_order_relaxed);
-    impl_->ring.wake_from_outside();
+    impl_->give(not_found(host, error.what()));
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 std::optional<Result<Addresses>> RedisResolver::take() {
   if (!impl_->answered.load(std::memory_order_acquire)) return std::nullopt;
-  if (impl_->thread.joinable()) impl_->thread.join();  // it only has the ring to wake
+  const std::lock_guard lock(impl_->mutex);
   impl_->answered.store(false, std::memory_order_relaxed);
+  impl_->running = false;
   return std::exchange(impl_->answer, std::nullopt);
 }
 

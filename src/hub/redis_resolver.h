@@ -16,8 +16,8 @@ namespace ringcast::hub {
 
 /// Looks up a host name, one at a time, on a thread that ends with the answer.
 ///
-/// Threads: the caller's, and its own. Blocking: only the destructor, while a look-up runs:
-/// getaddrinfo(3) cannot be ended early.
+/// Threads: the caller's, and its own. Blocking: nothing. getaddrinfo(3) cannot be ended early: a
+/// look-up that nobody waits for any more ends by itself, and its answer with it.
 class RedisResolver {
  public:
   /// `ring` is woken when an answer is there.
@@ -35,7 +35,7 @@ class RedisResolver {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace ringcast::hub

@@ -91,6 +91,10 @@ int serve(const config::ServeCommand& command) {
   std::signal(SIGPIPE, SIG_IGN);
 
   auto server = server::Server::start(running);
+  if (!server && server::asked_to_stop()) {
+    spdlog::info("stopped before the start was done");
+    return 0;
+  }
   if (!server) {
     std::cerr << "ringcast: " << server.error().message << '\n';
     return kFailed;

@@ -73,14 +73,6 @@ Result<std::string> state_directory_of(const config::Config& config) {
       [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
 }
 
-/// A signal that ends the server waits to be taken: the caller has blocked them.
-bool asked_to_stop() {
-  sigset_t pending;
-  sigemptyset(&pending);
-  return sigpending(&pending) == 0 &&
-         (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
-}
-
 std::shared_ptr<const shard::Policy> make_policy(const config::Config& config,
                                                  std::shared_ptr<const auth::Access> access) {
   auto policy = std::make_shared<shard::Policy>();
@@ -97,6 +89,13 @@ std::shared_ptr<const shard::Policy> make_policy(const config::Config& config,
 }
 
 }  // namespace
+
+bool asked_to_stop() {
+  sigset_t pending;
+  sigemptyset(&pending);
+  return sigpending(&pending) == 0 &&
+         (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
 
 struct Server::Parts {
   shard::RateTable address_limits{kIdleAddressesMax, random_number()};
@@ -234,16 +233,29 @@ Result<void> Server::Parts::start_redis_store(const config::Config& config) {
 Result<void> Server::Parts::warm_up(const config::Config& config) {
   if (!redis) return {};
   constexpr auto kLook = std::chrono::milliseconds(5);
-  const std::uint64_t deadline_ms = read_clock().mono_ms() + config.redis.start_timeout_ms + 1'000;
-  for (;;) {
-    bool warm = redis_counters.caught_up.get() != 0;
-    for (std::size_t i = 0; warm && i < shards.size(); ++i) warm = exchange->events().empty(i);
-    if (warm) return {};
+  const std::uint64_t patience_ms = config.redis.start_timeout_ms + 1'000;
+  std::uint64_t deadline_ns = 0;
+  std::uint64_t entries = 0;
+  std::optional<std::uint64_t> warm_at;  // of the events ring
+  for (;; std::this_thread::sleep_for(kLook)) {
+    if (!warm_at && redis_counters.caught_up.get() != 0) warm_at = exchange->events().written();
+    if (warm_at) {
+      const auto is_there = [&](std::size_t shard) {
+        return exchange->events().position(shard) >= *warm_at;
+      };
+      std::size_t there = 0;
+      while (there < shards.size() && is_there(there)) ++there;
+      if (there == shards.size()) return {};
+    }
     if (asked_to_stop()) return Error{"asked to stop while the history was read from Redis"};
-    if (read_clock().mono_ms() >= deadline_ms) {
+    const Time now = read_clock();
+    // As long as it goes on it may take its time.
+    if (deadline_ns == 0 || redis_counters.entries.get() != entries) {
+      entries = redis_counters.entries.get();
+      deadline_ns = now.mono_ns + patience_ms * kNsPerMs;
+    } else if (now.mono_ns >= deadline_ns) {
       return Error{"Redis answered at first, but its history could not be read: " + not_ready()};
     }
-    std::this_thread::sleep_for(kLook);
   }
 }
 

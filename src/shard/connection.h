@@ -24,8 +24,9 @@ enum class Deadline : std::uint8_t {
   keep_alive,  ///< the next request must begin
   write,       ///< the client must take the answer
   password,    ///< the password must be checked
+  page,        ///< the client must take a page of history, if others wait for its place
 };
-inline constexpr std::size_t kDeadlineKinds = 6;
+inline constexpr std::size_t kDeadlineKinds = 7;
 
 /// What happens once the output is out.
 enum class AfterOutput : std::uint8_t {
@@ -113,6 +114,7 @@ class ConnectionPool {
   void give_back(Handle handle);
   [[nodiscard]] Connection& operator[](Handle handle) { return *connections_[handle]; }
   [[nodiscard]] std::size_t size() const { return connections_.size() - free_.size(); }
+  [[nodiscard]] std::size_t size_max() const { return size_max_; }
   [[nodiscard]] std::size_t free_count() const { return size_max_ - size(); }
 
  private:

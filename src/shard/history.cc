@@ -81,6 +81,10 @@ void Requests::handle_history(Connection& connection, hub::Outcome outcome,
     if (history.began) {
       end_history(connection, reason);
     } else {
+      give_up_stream(connection);
+      prepare(connection);
+      context_.counters.tokens_refused.add();
+      gate_.audit(auth::AuditAction::token_refused, connection, visitor_, {}, reason);
       answer_error(connection, 401, "unauthorized");
     }
     return;
@@ -101,6 +105,7 @@ void Requests::handle_history(Connection& connection, hub::Outcome outcome,
     go_on_catching_up(connection);
   } else {
     answer(connection, AfterOutput::catch_up);
+    set_deadline(connection, Deadline::page);
   }
 }
 

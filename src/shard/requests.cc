@@ -18,6 +18,7 @@ constexpr std::uint64_t kSilentNs =
     kNsPerSecond;  // a new connection may say nothing for this long when room is short
 constexpr int kEndedForRoomPerTurn = 16;
 constexpr std::uint64_t kPasswordNs = 30 * kNsPerSecond;
+constexpr std::uint64_t kPageNs = 5 * kNsPerSecond;
 constexpr std::uint32_t kPasswordRetrySeconds = 5;
 
 TokenBucket connect_bucket(const LimitOptions& limits) {
@@ -68,17 +69,21 @@ void Requests::release(uring::Slot slot) {
   Stream& stream = context_.table[slot];
   Connection& connection = pool_[stream.extra];
   if (connection.at.deadline == Deadline::password) give_up_password(connection);
-  if (connection.at.history.catching_up) context_.counters.streams_catching_up.sub();
-  give_back_place(connection);
+  give_up_stream(connection);
   set_deadline(connection, Deadline::none);
-  if (connection.at.stream_reserved) {
-    streams_.unreserve();
-    context_.sets.release(connection.at.topic_set);
-    context_.release_owner(connection.at.owner);
-  }
   ++connection.serial;
   pool_.give_back(stream.extra);
   stream.extra = kNoExtra;
+}
+
+void Requests::give_up_stream(Connection& connection) {
+  if (connection.at.history.catching_up) context_.counters.streams_catching_up.sub();
+  give_back_place(connection);
+  connection.at.history = {};
+  if (!std::exchange(connection.at.stream_reserved, false)) return;
+  streams_.unreserve();
+  context_.sets.release(connection.at.topic_set);
+  context_.release_owner(std::exchange(connection.at.owner, Owners::kNone));
 }
 
 void Requests::abort(uring::Slot slot) {
@@ -305,6 +310,7 @@ void Requests::output_done(Connection& connection) {
       go_on_catching_up(connection);
       return;
     case AfterOutput::next_request:
+      RC_ASSERT(!connection.at.stream_reserved);
       connection.parser.reset();
       ++connection.serial;
       connection.at.state = Connection::State::reading;
@@ -334,6 +340,8 @@ std::uint64_t Requests::deadline_ns(Deadline kind) const {
       return kKeepAliveNs;
     case Deadline::password:
       return kPasswordNs;
+    case Deadline::page:
+      return kPageNs;
     case Deadline::none:
       break;
   }
@@ -435,6 +443,13 @@ void Requests::expire(Connection& connection) {
         return;
       }
       abort(slot);
+      return;
+    case Deadline::page:
+      if (waiting_for_place_.empty()) {
+        set_deadline(connection, Deadline::write);
+      } else {
+        abort(slot);  // it has its cursor, and goes on after what it took
+      }
       return;
     case Deadline::none:
       abort(slot);

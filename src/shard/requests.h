@@ -104,6 +104,8 @@ class Requests {
   /// Ends it in good order; it has its cursor, and comes back with it. `reason` of the `closing`
   /// event, empty = without one.
   void end_history(Connection& connection, std::string_view reason);
+  /// Gives back what was reserved for the stream that the request asked for.
+  void give_up_stream(Connection& connection);
   /// The page is with the client, or the connection ends: another may ask.
   void give_back_place(Connection& connection);
   void handle_verdict(const auth::PasswordVerdict& verdict);

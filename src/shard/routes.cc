@@ -311,6 +311,12 @@ void Requests::handle_events(Connection& connection, const http::Request& reques
   connection.at.stream_reserved = true;
   connection.at.topic_set = context_.sets.intern(std::move(wanted.topics));
   if (const auto requested = streams_.beyond_log(wanted.position)) {
+    // Publishers and new streams need connections too.
+    if (context_.counters.streams_catching_up.get() >= pool_.size_max() / 2) {
+      give_up_stream(connection);
+      refuse(connection, {.reason = "too many streams read older events at the moment"});
+      return;
+    }
     connection.at.history = {.position = *requested, .catching_up = true};
     context_.counters.streams_catching_up.add();
     ask_history(connection);

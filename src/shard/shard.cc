@@ -328,7 +328,7 @@ bool Shard::Parts::append_gap(const hub::EventRecord& record, std::span<const st
   event.topic_hash = 0;
   event.chunk_head_bytes = size.chunk_head_bytes;
   if (!append_or_wait(event, {}, frame)) return false;
-  context.counters.gaps.add();
+  context.counters.gaps.add(context.counters.streams_open.get());
   return true;
 }
 

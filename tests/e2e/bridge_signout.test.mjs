@@ -4,8 +4,8 @@ import { after, before, describe, test } from 'node:test';
 
 import { channel, streamKey, withCluster } from './bridge.mjs';
 import { bearer, Client, cookieToken, scratchFolder, writeUsers } from './identity.mjs';
-import { errorOf, request, sleep } from './harness.mjs';
-import { Stream } from './wire.mjs';
+import { errorOf, request, sleep, until } from './harness.mjs';
+import { Connection, Stream } from './wire.mjs';
 
 const scratch = scratchFolder();
 after(() => scratch.remove());
@@ -19,6 +19,7 @@ before(() => {
     },
     'auth.grants."*"': { subscribe: ['orders'], publish: [''] },
     redis: { publish_timeout_seconds: 1 },
+    history: { events: 64 },
   };
 });
 
@@ -132,5 +133,31 @@ describe('signing out while an instance is away', () => {
     assert.deepEqual(JSON.parse(stream.blocks.at(-1).data), { reason: 'signed-out' });
     assert.deepEqual(stream.events, [], 'nothing that was published after the sign-out');
     assert.equal(await statusOf(b, token), 401);
+  }));
+});
+
+describe('signing out while old history is read', () => {
+  test('LeavesNothingBehindOnTheConnection', signedIn(1, async (cluster) => {
+    const [server] = cluster.servers;
+    const token = server.token('ann', { jti: 'five' });
+    const client = await cluster.redis.client();
+    for (let i = 0; i < 200; ++i) await client.publish(channel, JSON.stringify({ data: 'old' }));
+    await until(async () => (await server.metric('ringcast_hub_events_total')) === 200, 'all of it is read');
+    const get = (path, their) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${their}\r\n\r\n`;
+    const connection = await Connection.open(server.port);
+    await cluster.redis.cli('CLIENT', 'PAUSE', 700, 'ALL');
+    connection.write(get('/events?last_event_id=1-1', token));
+    await sleep(100);
+    const signingOut = logout(server, token);
+    assert.equal((await connection.answer()).status, 401);
+    assert.equal((await signingOut).status, 204);
+    // Another's request on the same connection, as through a proxy.
+    connection.write(get('/events', server.token('bob')));
+    await connection.waitFor(/HTTP\/1\.1 200 OK[^]*event: heartbeat/);
+    assert.equal(await server.metric('ringcast_streams_catching_up'), 0);
+    assert.equal(await server.metric('ringcast_streams_open'), 1);
+    await client.publish(channel, JSON.stringify({ data: 'still there' }));
+    await connection.waitFor(/still there/);
+    connection.close();
   }));
 });

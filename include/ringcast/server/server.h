@@ -12,6 +12,9 @@
 
 namespace ringcast::server {
 
+/// A signal that ends the server (SIGINT, SIGTERM) is pending. For callers that have blocked them.
+[[nodiscard]] bool asked_to_stop();
+
 /// The whole server: one thread for each shard, one for the hub, one for the admin listener, one
 /// that writes audit lines, and those that hash passwords.
 ///
