@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -34,7 +33,8 @@ Result<Addresses> look_up(const std::string& host) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* raw = nullptr;
   if (const int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &raw); error != 0) {
-    return not_found(host, error == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(error));
+    return not_found(
+        host, error == EAI_SYSTEM ? std::generic_category().message(errno) : ::gai_strerror(error));
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> found(raw, &::freeaddrinfo);
   Addresses addresses;
