@@ -152,6 +152,14 @@ Publication& Model::invent(std::size_t body_bytes_max) {
   return publication;
 }
 
+Publication& Model::invent_large(std::size_t line_ends) {
+  Publication& publication = publications_.emplace_back();
+  publication.number = static_cast<std::uint32_t>(publications_.size() - 1);
+  publication.event = "message";
+  publication.data = "#" + std::to_string(publication.number) + "#" + std::string(line_ends, '\n');
+  return publication;
+}
+
 void Model::on_answer(Publication& publication, int status, std::string_view event_id) {
   if (status != 204) {
     publication.refused = true;

@@ -62,6 +62,8 @@ class Model {
 
   /// Makes up a publication whose body is at most `body_bytes_max`, or a bad one.
   [[nodiscard]] Publication& invent(std::size_t body_bytes_max);
+  /// One whose frame is many times as large: so many line ends.
+  [[nodiscard]] Publication& invent_large(std::size_t line_ends);
   /// The publication that has this event's name and data.
   [[nodiscard]] Publication* find_publication(const std::string& event, const std::string& data);
   /// Both get an EventRecord as the hub writes it.

@@ -76,5 +76,26 @@ plant same-retry src/shard/streams.cc \
 # a stream that is late, not blocked, is overtaken
 plant late-stream-overtaken src/shard/shard.cc \
   's/if \(pump\.oldest_is_needed\(\)\) return false;//'
+# a stream that was served from the store's history joins the log one event too late
+plant history-joins-too-late src/shard/streams.cc \
+  's/cursor = context_\.log->resume\(position\)\.cursor;/cursor = std::min(context_.log->resume(position).cursor + 1, context_.log->head());/'
+# one too early
+plant history-joins-too-early src/shard/streams.cc \
+  's/cursor = context_\.log->resume\(position\)\.cursor;/cursor = std::max(context_.log->resume(position).cursor, oldest_open() + 1) - 1;/'
+# it joins after any page, although there is more in the store
+plant history-end-ignored src/shard/history.cc \
+  's/if \(page->at_end\) history/history/'
+# it joins although the log has not come to its position
+plant history-log-not-awaited src/shard/history.cc \
+  's/inbox\.position\(context_\.options\.index\) >= \*history\.log_there_at/true/'
+# what was trimmed between two pages is not told
+plant history-gap-untold src/shard/streams.cc \
+  '/::append_history/,/^}/s/if \(page\.found != hub::HistoryPage::Found::exact\)/if (page.found == hub::HistoryPage::Found::beyond)/'
+# who waits for a place waits for ever
+plant history-place-forgotten src/shard/history.cc \
+  's/if \(waits\) send_history_command\(\*next\);/(void)waits;/'
+# a hole that the store tells of is dropped by the shard
+plant hole-untold src/shard/shard.cc \
+  's/if \(!append_gap\(record, frame\)\) break;//'
 
 exit $missed

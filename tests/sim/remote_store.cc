@@ -117,13 +117,16 @@ void RemoteStore::add_of_others() {
            .what = {.session = random.next(), .expires_ms = unix_ms_() + 1'000}});
   } else {
     const Publication& publication = model_.invent(body_bytes_max_);
-    if (publication.refusal != 0) return;
-    store({.kind = Entry::Kind::event,
-           .event = publication.event,
-           .data = publication.data,
-           .topic = topic_name(publication.topic),
-           .retry = publication.retry});
+    if (publication.refusal == 0) add_of_others(publication);
   }
+}
+
+void RemoteStore::add_of_others(const Publication& publication) {
+  store({.kind = Entry::Kind::event,
+         .event = publication.event,
+         .data = publication.data,
+         .topic = topic_name(publication.topic),
+         .retry = publication.retry});
 }
 
 void RemoteStore::others_act() {
@@ -137,7 +140,12 @@ void RemoteStore::others_act() {
   } else if (what < 80) {
     away_until_ns_ = world_.timeline.now() + random.skewed(2 * kNsPerSecond);
     world_.trace("the store is away");
-  } else if (what < 85) {
+  } else if (what < 90 && std::exchange(options_.flood, false)) {
+    constexpr std::size_t kFlood = 200;
+    const std::size_t bytes_left = 20;  // for what else there is
+    for (std::size_t i = 0; i < kFlood; ++i)
+      add_of_others(model_.invent_large(body_bytes_max_ - bytes_left));
+  } else if (what < 95) {
     trim(random.skewed(options_.keeps) - 1);
   }
   world_.timeline.after(options_.pause_ns / 2 + random.skewed(options_.pause_ns),
@@ -286,7 +294,7 @@ void RemoteStore::read_tail() {
              .oldest = any ? std::optional(next->id) : std::nullopt};
     after_hole_ = any ? last_ : newest_;
   }
-  for (std::size_t left = world_.random.between(1, 100); left > 0 && next != entries_.end();
+  for (std::size_t left = world_.random.between(1, 200); left > 0 && next != entries_.end();
        --left, ++next) {
     page_.push_back(*next);
   }

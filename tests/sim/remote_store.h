@@ -28,6 +28,7 @@ struct RemoteOptions {
   double not_taken = 0;
   double unknown = 0;
   std::size_t others = 0;      ///< events that other servers add while things happen
+  bool flood = false;          ///< once, of events that fill every buffer
   std::uint64_t pause_ns = 0;  ///< between two things that others or the store itself do
 };
 
@@ -90,6 +91,7 @@ class RemoteStore final : public hub::EventStore {
   void trim(std::size_t keep);
   void others_act();
   void add_of_others();
+  void add_of_others(const Publication& publication);
   void reply_later(std::shared_ptr<Reply> reply);
   [[nodiscard]] std::unique_ptr<hub::HistoryPage> take_page(EventId after, bool& is_end);
   void read_tail_later();

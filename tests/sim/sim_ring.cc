@@ -39,7 +39,7 @@ void Ring::shutdown_write(Handle handle) {
 void Ring::close(Handle handle, Closing how) {
   impl_->core.close(handle, how);
 }
-// Of foreign descriptors there are none: the simulated hub has the embedded store.
+// Of foreign descriptors there are none: a simulated store has no sockets.
 void Ring::poll(int, short, Handle) {
   RC_ASSERT(false);
 }

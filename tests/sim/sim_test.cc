@@ -51,6 +51,7 @@ TEST(Simulation, EverySeedObeysTheLawOfDelivery) {
                              "streams drained",
                              "streams ended as slow",
                              "streams refused",
+                             "times that the tail had no room",
                              "turns with more catching up than places"}) {
       EXPECT_GT(met[what], 0) << what;
     }

@@ -46,6 +46,7 @@ RemoteOptions draw_remote(Random& random) {
           .not_taken = random.chance(0.5) ? 0.1 : 0,
           .unknown = random.chance(0.5) ? 0.1 : 0,
           .others = random.skewed(300),
+          .flood = random.chance(0.1),
           .pause_ns = 10 * kNsPerMs + random.skewed(5 * kNsPerSecond)};
 }
 
@@ -87,6 +88,7 @@ Setup draw_setup(Random& random) {
     options.older_history = true;
     options.history.events = 2 + random.skewed(60);
     if (random.chance(0.5)) options.history_places = random.between(1, 3);
+    setup.all_read = random.chance(0.2);
     // In half of the runs there is room for all commands, so that none is refused for want of it.
     if (random.chance(0.5)) setup.publishes_in_flight = kInFlightMax;
   }
@@ -205,7 +207,7 @@ void Simulation::open_client() {
   Random& random = world_.random;
   StreamClient::Kind kind;
   kind.number = static_cast<std::uint32_t>(clients_.size());
-  kind.line = draw_line(random.chance(0.5));
+  kind.line = draw_line(setup_.all_read || random.chance(0.5));
   kind.http10 = random.chance(0.2);
   kind.topics = static_cast<TopicMask>(random.below(1u << kTopics)) & ~1u;
   if (random.chance(0.2)) kind.topics = 0;

@@ -10,6 +10,7 @@ namespace ringcast::sim {
 namespace {
 
 constexpr std::size_t kPositionBytesMax = 64;
+constexpr std::uint64_t kPageNs = 5 * kNsPerSecond;  // if others wait for its place
 
 std::string percent_encoded(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
@@ -115,7 +116,8 @@ void StreamClient::hurry() {
 bool StreamClient::history_may_fail() const {
   const std::uint64_t answer_ns = rules_.setup.shard.limits.body_seconds * kNsPerSecond;
   return rules_.history_may_fail(history_refused_before_) ||
-         (rules_.setup.remote && world_.timeline.now() - opened_ns_ >= answer_ns);
+         (rules_.setup.remote && !rules_.setup.all_read &&
+          world_.timeline.now() - opened_ns_ >= answer_ns);
 }
 
 void StreamClient::on_end(bool clean) {
@@ -132,10 +134,11 @@ void StreamClient::on_end(bool clean) {
     if (clean && events_.in_the_middle()) fail("ended inside an event");
     if (!closing_ && !rules_.draining) {
       const bool skips = rules_.setup.shard.stream.slow_consumer == shard::SlowConsumer::skip;
-      // A page must be taken within the time of an answer, whatever the policy for slow streams.
-      const std::uint64_t answer_ns = rules_.setup.shard.limits.body_seconds * kNsPerSecond;
+      // A page must be taken in time, and so must a head, whatever the policy for slow streams.
+      const std::uint64_t taken_ns =
+          rules_.setup.remote ? kPageNs : rules_.setup.shard.limits.body_seconds * kNsPerSecond;
       const bool gave_up = (rules_.setup.remote || events_seen_ == 0) && !live_ &&
-                           world_.timeline.now() - opened_ns_ >= answer_ns;
+                           world_.timeline.now() - opened_ns_ >= taken_ns;
       if (clean && !live_ && history_may_fail()) {
         ++rules_.met["ended in the middle of history"];
       } else if (clean) {

@@ -339,5 +339,134 @@ TEST_F(HubTest, CommandsOfTheLargestBodyFitFourTimes) {
   }
 }
 
+/// Takes everything and answers nothing: the test does.
+class SilentStore : public EventStore {
+ public:
+  void attach(EventSink& to, uring::Ring&) override { sink = &to; }
+  bool append(const Ticket& ticket, const Publication&, Time) override {
+    tickets.push_back(ticket);
+    return true;
+  }
+  bool sign_out(const Ticket& ticket, std::string_view, const SignOut&, Time) override {
+    tickets.push_back(ticket);
+    return true;
+  }
+  bool history(const Ticket& ticket, EventId after, Time) override {
+    tickets.push_back(ticket);
+    asked_after = after;
+    return true;
+  }
+  void on_completion(const uring::Completion&, Time) override {}
+  Next turn(Time) override { return next; }
+  void stop(Time) override {}
+  [[nodiscard]] bool stopped() const override { return true; }
+
+  EventSink* sink = nullptr;
+  std::vector<Ticket> tickets;
+  EventId asked_after;
+  Next next;
+};
+
+class HubOfRemoteStoreTest : public HubTest {
+ protected:
+  void start_silent(std::uint32_t shards) {
+    start({.shards = shards});
+    hub_ = std::make_unique<Hub>(*exchange_, silent_, *ring_, counters_);
+  }
+
+  SilentStore silent_;
+};
+
+TEST_F(HubOfRemoteStoreTest, PublishersHearWhatBecameOfTheirEventWhenTheStoreKnows) {
+  start_silent(2);
+  for (const std::uint32_t serial : {1u, 2u, 3u}) ASSERT_TRUE(publish(1, {.data = "x"}, serial));
+  EXPECT_EQ(turn(), std::nullopt);
+  ASSERT_EQ(silent_.tickets.size(), 3u);
+  EXPECT_TRUE(read_replies(1).empty());
+
+  const EventId id{kStartMs, 4};
+  silent_.sink->answer(silent_.tickets[2], {.outcome = Outcome::not_taken});
+  silent_.sink->answer(silent_.tickets[0], {.id = id});
+  silent_.sink->answer(silent_.tickets[1], {.outcome = Outcome::unknown});
+  const auto replies = read_replies(1);
+  ASSERT_EQ(replies.size(), 3u);
+  const auto is = [](const Reply& reply, std::uint32_t serial, Outcome outcome) {
+    return reply.kind == RecordKind::event && reply.serial == serial && reply.outcome == outcome;
+  };
+  EXPECT_TRUE(is(replies[0], 3, Outcome::not_taken));
+  EXPECT_TRUE(is(replies[1], 1, Outcome::done));
+  EXPECT_EQ(replies[1].id, id);
+  EXPECT_TRUE(is(replies[2], 2, Outcome::unknown));
+  EXPECT_TRUE(read_replies(0).empty());
+}
+
+TEST_F(HubOfRemoteStoreTest, PagesOfHistoryGoToTheShardThatAsked) {
+  start_silent(2);
+  const EventId after{17, 3};
+  const Command command{.kind = RecordKind::history,
+                        .origin = {uring::Slot{5}, 7},
+                        .serial = 9,
+                        .data_bytes = sizeof after};
+  RecordRing& commands = *exchange_->port(1).commands;
+  const auto record = commands.reserve(sizeof command + sizeof after);
+  std::memcpy(record.data(), &command, sizeof command);
+  std::memcpy(record.data() + sizeof command, &after, sizeof after);
+  commands.commit(record.size());
+  turn();
+  EXPECT_EQ(silent_.asked_after, after);
+
+  auto page = std::make_unique<HistoryPage>();
+  HistoryPage* const given = page.get();
+  ASSERT_EQ(silent_.tickets.size(), 1u);
+  silent_.sink->answer(silent_.tickets[0], {.page = std::move(page)});
+  const auto replies = read_replies(1);
+  ASSERT_EQ(replies.size(), 1u);
+  const std::unique_ptr<HistoryPage> taken(replies[0].page);
+  EXPECT_EQ(taken.get(), given);
+  EXPECT_EQ(replies[0].kind, RecordKind::history);
+  EXPECT_EQ(replies[0].serial, 9u);
+}
+
+TEST_F(HubOfRemoteStoreTest, EveryShardReadsOfTheHoleAndIsWokenForIt) {
+  start_silent(2);
+  auto shard_ring = make_ring();
+  exchange_->port(0).ring.store(shard_ring.get());
+  exchange_->port(1).ring.store(shard_ring.get());
+  exchange_->port(0).bell.about_to_sleep();
+  const EventId id{8, 0};
+  const EventId oldest{8, 1};
+  ASSERT_TRUE(silent_.sink->deliver_gap({.id = id, .newest = {5, 0}, .oldest = oldest}));
+  ASSERT_TRUE(silent_.sink->deliver_gap({.id = {9, 0}, .newest = {8, 2}, .oldest = std::nullopt}));
+  turn();
+  EXPECT_EQ(wakes(*shard_ring), 1);
+
+  for (std::size_t shard = 0; shard < 2; ++shard) {
+    for (const bool has_oldest : {true, false}) {
+      const auto record = exchange_->events().peek(shard);
+      EventRecord header{};
+      HoleRecord hole{};
+      ASSERT_EQ(record.size(), sizeof header + sizeof hole);
+      std::memcpy(&header, record.data(), sizeof header);
+      std::memcpy(&hole, record.data() + sizeof header, sizeof hole);
+      EXPECT_EQ(header.kind, RecordKind::gap);
+      EXPECT_EQ(hole.has_oldest, has_oldest);
+      if (has_oldest) {
+        EXPECT_EQ(header.id, id);
+        EXPECT_EQ(hole.newest, (EventId{5, 0}));
+        EXPECT_EQ(hole.oldest, oldest);
+      }
+      exchange_->events().release(shard);
+    }
+  }
+}
+
+TEST_F(HubOfRemoteStoreTest, StoreWithoutRoomWaitsForTheBellOfRoomAndCommandsForTheirs) {
+  start_silent(1);
+  silent_.next = {.no_room = true};
+  EXPECT_EQ(turn(), std::nullopt);
+  EXPECT_TRUE(exchange_->room_bell.must_wake());
+  EXPECT_TRUE(exchange_->hub_bell.must_wake()) << "commands are taken meanwhile";
+}
+
 }  // namespace
 }  // namespace ringcast::hub
