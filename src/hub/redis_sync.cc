@@ -22,9 +22,7 @@ RedisSync::RedisSync(const RedisAddress& address, Timeout connect, Timeout reply
                      : redisConnectUnixWithTimeout(address.socket.c_str(), connect_time));
   if (!context_) {
     failure_ = "out of memory";
-  } else if (context_->err != 0) {
-    note_failure();
-  } else if (redisSetTimeout(context_.get(), to_timeval(reply)) != REDIS_OK) {
+  } else if (context_->err != 0 || redisSetTimeout(context_.get(), to_timeval(reply)) != REDIS_OK) {
     note_failure();
   }
 }

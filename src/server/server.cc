@@ -265,7 +265,7 @@ std::string Server::Parts::not_ready() const {
 }
 
 Result<void> Server::Parts::start_hub(const config::Config& config, std::uint32_t shard_count) {
-  const auto started =
+  auto started =
       config.redis.url.empty() ? start_embedded_store(config) : start_redis_store(config);
   if (!started) return started;
   auto created = hub::Exchange::create(
