@@ -70,7 +70,7 @@ void Requests::handle_history(Connection& connection, hub::Outcome outcome,
       refuse(connection, {.reason = "older events cannot be read at the moment"});
       return;
     }
-    end_history(connection, {});
+    end_history(connection, draining_ ? "drain" : "");
     return;
   }
   if (connection.at.ended_by_peer) {
@@ -113,8 +113,9 @@ void Requests::end_history(Connection& connection, std::string_view reason) {
   const sse::Wire wire = wire_of(connection);
   if (!reason.empty()) {
     const std::string data = reason_data(reason);
-    append_event(connection.output, wire, std::nullopt,
-                 {.event = context_.options.stream.names.closing, .data = data});
+    sse::EventFields fields{.event = context_.options.stream.names.closing, .data = data};
+    if (reason == "drain") fields.retry_ms = streams_.next_drain_retry_ms();
+    append_event(connection.output, wire, std::nullopt, fields);
   }
   append_end(connection.output, wire);
   answer(connection, AfterOutput::close);

@@ -242,6 +242,7 @@ void Streams::end(uring::Slot slot, Reason reason) {
     case Reason::drain:
       word = "drain";
       fields.retry_ms = next_drain_retry_ms();
+      ++drained_;
       context_.counters.streams_ended_drain.add();
       break;
     case Reason::slow:
@@ -441,7 +442,7 @@ std::uint32_t Streams::next_drain_retry_ms() {
   // back spread over it; the shard's index keeps shards apart.
   constexpr double kGolden = 0.6180339887498949;
   const double turn =
-      static_cast<double>(drained_++) * kGolden +
+      static_cast<double>(drain_retries_++) * kGolden +
       static_cast<double>(context_.options.index) / context_.options.shards * kGolden;
   const double part = turn - static_cast<double>(static_cast<std::uint64_t>(turn));
   const double range_ms = std::max<double>(2.0 * context_.options.stream.retry_ms, 1000.0);

@@ -43,6 +43,8 @@ class Streams : public Pump::SlowStreams {
   /// Appends the `gap` that `page` has to tell of, if any, and its events of the stream's topics.
   void append_history(EventId requested, const hub::HistoryPage& page, std::uint32_t topic_set,
                       sse::Wire wire, std::string& out);
+  /// When one that is told of the drain may come back: each another.
+  [[nodiscard]] std::uint32_t next_drain_retry_ms();
   /// Why the owner of a stream that is not open yet may have it no longer: `signed-out`, `expired`,
   /// or an empty text.
   [[nodiscard]] std::string_view over(Owners::Handle owner) const;
@@ -99,7 +101,6 @@ class Streams : public Pump::SlowStreams {
   void end(uring::Slot slot, Reason reason);
   [[nodiscard]] bool has_news(const Stream& stream) const;
   [[nodiscard]] std::span<const std::byte> heartbeat(sse::Wire wire);
-  [[nodiscard]] std::uint32_t next_drain_retry_ms();
   void make_room_in_batch() {
     if (sender_.full()) sender_.flush();
   }
@@ -125,6 +126,7 @@ class Streams : public Pump::SlowStreams {
   std::uint64_t drain_began_ns_ = 0;
   std::uint32_t drain_streams_ = 0;  // when it began
   std::uint32_t drained_ = 0;
+  std::uint32_t drain_retries_ = 0;  // that were given out, also to streams not open yet
   std::uint32_t drain_position_ = 0;
 };
 
