@@ -72,7 +72,7 @@ plant heartbeat-ahead src/shard/streams.cc \
   's/continues_from = resume\.gap \? std::nullopt : requested;/continues_from = resume.gap ? std::nullopt : std::optional(log.newest());/'
 # all streams are told to come back at the same moment
 plant same-retry src/shard/streams.cc \
-  's/static_cast<double>\(drained_\+\+\) \* kGolden/static_cast<double>(drained_++) * 0.0/'
+  's/static_cast<double>\(drain_retries_\+\+\) \* kGolden/static_cast<double>(drain_retries_++) * 0.0/'
 # a stream that is late, not blocked, is overtaken
 plant late-stream-overtaken src/shard/shard.cc \
   's/if \(pump\.oldest_is_needed\(\)\) return false;//'

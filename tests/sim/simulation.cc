@@ -346,6 +346,14 @@ void Simulation::settle() {
 }
 
 void Simulation::drain() {
+  if (setup_.remote && world_.random.chance(0.7)) {
+    // So that some are being served from history when it begins.
+    for (StreamClient& client : clients_) {
+      if (client.connected() && world_.random.chance(0.5)) client.leave();
+      if (!client.connected()) reopen(client);
+    }
+    server_.run(world_.timeline.now() + world_.random.skewed(100 * kNsPerMs));
+  }
   world_.trace("-- drain");
   rules_.draining = true;
   if (world_.random.chance(0.5)) publish(world_.random.skewed(20));
@@ -365,6 +373,9 @@ void Simulation::drain() {
     return;
   }
   for (std::size_t i = 0; i < setup_.shards; ++i) network_.close_listener(server_.listener(i));
+  for (StreamClient& client : clients_) {
+    if (client.connected()) client.hurry();
+  }
   server_.run(world_.timeline.now() + 2 * kNsPerSecond);
 }
 
