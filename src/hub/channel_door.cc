@@ -424,6 +424,10 @@ void ChannelDoor::on_seen(const ChannelNumber& number) {
   impl_->queue.settle(number, impl_->now.mono_ns);
 }
 
+RedisConnection& ChannelDoor::channel_connection() {
+  return impl_->connection;
+}
+
 bool ChannelDoor::owns(uring::Handle handle) const {
   return impl_->connection.owns(handle);
 }

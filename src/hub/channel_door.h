@@ -34,6 +34,9 @@ class ChannelDoor {
   /// The tail has shown an entry with this number.
   void on_seen(const ChannelNumber& number);
 
+  /// The connection that it hears by: for its owner to see where it leads, and to give it up.
+  [[nodiscard]] RedisConnection& channel_connection();
+
   [[nodiscard]] bool owns(uring::Handle handle) const;
   void on_poll(const uring::Completion& completion, Time now);
   /// What is due; returns monotonic nanoseconds of the next call, or 0.

@@ -249,7 +249,6 @@ void RedisAppender::on_killed(std::int64_t number, const redisReply* reply) {
     return;
   }
   std::erase_if(zombies_, [&](const Client& zombie) { return zombie.number == number; });
-  if (commands_.previous_id() == number) commands_.forget_previous();
 }
 
 void RedisAppender::on_located(const redisReply* reply) {

@@ -21,12 +21,12 @@ namespace {
 
 constexpr std::uint64_t kReplyLimitNs = 4 * kNsPerSecond;
 constexpr std::uint64_t kSubscribeEveryNs = kNsPerSecond;
+constexpr std::uint64_t kRoleEveryNs = kNsPerSecond;
 constexpr std::uint64_t kFirstWaitNs = 50 * kNsPerMs;
 constexpr std::uint64_t kLongestWaitNs = 2 * kNsPerSecond;
 constexpr std::uint64_t kStableNs = 5 * kNsPerSecond;  // after that the waits begin at the first
 constexpr std::uint64_t kLogEveryNs = 10 * kNsPerSecond;
 constexpr std::uint64_t kLateNs = kNsPerSecond / 2;
-constexpr std::size_t kPreviousMax = 16;
 
 std::string_view name_of(ConnectionRole role) {
   switch (role) {
@@ -58,12 +58,12 @@ struct RedisConnection::Impl final : SocketOwner {
   enum class State : std::uint8_t { closed, waiting, resolving, connecting, signing_in, ready };
 
   /// What a reply answers: a command of the owner, or one of ours.
-  enum class Step : std::uint8_t { command, auth, select, name, id, kill, role, ping };
+  enum class Step : std::uint8_t { command, auth, select, name, run, role, ping };
 
   struct Pending {
     Step step;
     ReplyHandler* handler;
-    std::uint64_t tag;      // of `kill` the ID
+    std::uint64_t tag;
     std::uint64_t sent_ns;  // the turn that it left with; 0 = not yet
   };
 
@@ -89,17 +89,20 @@ struct RedisConnection::Impl final : SocketOwner {
   void log_failure(const std::string& reason);
 
   // --- signing in
-  void ask(Step step, std::initializer_list<std::string_view> words, std::uint64_t tag = 0);
-  void on_signed(Step step, std::uint64_t tag, const redisReply* reply);
+  void ask(Step step, std::initializer_list<std::string_view> words);
+  void on_signed(Step step, const redisReply* reply);
   void refuse(const std::string& reason);
   void on_role(const redisReply* reply);
-  void note_client_id(std::int64_t id);
+  void note_run(const redisReply* reply);
   void become_ready();
 
   // --- in use
   void on_reply(const redisReply* reply) override;
   void on_message(const redisReply* reply) override;
   void send_subscribe();
+  void note_departure();
+  void ask_role();
+  void on_role_again(const redisReply* reply);
   [[nodiscard]] bool is_ready() const {
     return state == State::ready && socket.connected() && failing.empty();
   }
@@ -134,8 +137,11 @@ struct RedisConnection::Impl final : SocketOwner {
   std::size_t subscribes_pending = 0;
   std::uint64_t subscribed_ns = 0;
 
-  std::int64_t client_id = 0;
-  std::vector<std::int64_t> previous;  // newest last
+  std::string run;  // what the process calls itself, once it has said so
+  std::uint64_t departures = 0;
+  std::string departed_from;
+  bool role_pending = false;
+  std::uint64_t role_ns = 0;  // when it was asked last
 
   unsigned failures = 0;  // in a row, for the waits
   bool was_ready = false;
@@ -190,18 +196,15 @@ void RedisConnection::Impl::on_closed(const std::string& reason, ClosedBy what) 
 
 void RedisConnection::Impl::on_failure(const std::string& reason) {
   const bool lost = state == State::ready;
-  const bool try_next = state == State::connecting && next_address < addresses.size();
+  // An address that refuses us (a replica, say) is no better than one that does not answer.
+  const bool try_next =
+      (state == State::connecting || state == State::signing_in) && next_address < addresses.size();
   state = State::waiting;
   failing.clear();
   channels.clear();
   subscriber = nullptr;
   subscribes_pending = 0;
-  if (client_id != 0) {
-    if (role != ConnectionRole::commands || previous.size() == kPreviousMax) {
-      previous.erase(previous.begin(), previous.begin() + (previous.empty() ? 0 : 1));
-    }
-    previous.push_back(std::exchange(client_id, 0));
-  }
+  role_pending = false;
   if (lost && now.mono_ns - ready_since_ns >= kStableNs) failures = 0;
   connected.set(0);
   if (away_since_ns == 0) away_since_ns = now.mono_ns;
@@ -235,6 +238,7 @@ void RedisConnection::Impl::log_failure(const std::string& reason) {
 // All of it in one write; replies come in its order.
 void RedisConnection::Impl::on_connected() {
   state = State::signing_in;
+  run.clear();
   if (!address.user.empty()) {
     ask(Step::auth, {"AUTH", address.user, address.password});
   } else if (!address.password.empty()) {
@@ -242,24 +246,18 @@ void RedisConnection::Impl::on_connected() {
   }
   if (address.database != 0) ask(Step::select, {"SELECT", std::to_string(address.database)});
   ask(Step::name, {"CLIENT", "SETNAME", "ringcast-" + std::string(name_of(role))});
-  ask(Step::id, {"CLIENT", "ID"});
-  // The last one is the owner's to see to. Not a subscriber: an ID may be somebody else's after a
-  // restart of Redis, and only those lose something.
-  for (std::size_t i = 0; i + 1 < previous.size(); ++i) {
-    const auto id = static_cast<std::uint64_t>(previous[i]);
-    ask(Step::kill, {"CLIENT", "KILL", "ID", std::to_string(id), "TYPE", "normal"}, id);
-  }
-  if (role == ConnectionRole::commands) ask(Step::role, {"ROLE"});
+  ask(Step::run, {"INFO", "server"});
+  ask_role();
   if (role != ConnectionRole::channel) ask(Step::ping, {"PING"});
 }
 
-void RedisConnection::Impl::ask(Step step, std::initializer_list<std::string_view> words,
-                                std::uint64_t tag) {
-  pending.push_back({step, nullptr, tag, 0});
+void RedisConnection::Impl::ask(Step step, std::initializer_list<std::string_view> words) {
+  pending.push_back({step, nullptr, 0, 0});
   socket.command({words.begin(), words.size()});
 }
 
-void RedisConnection::Impl::on_signed(Step step, std::uint64_t tag, const redisReply* reply) {
+void RedisConnection::Impl::on_signed(Step step, const redisReply* reply) {
+  if (state == State::ready) return on_role_again(reply);
   const std::string_view error =
       reply->type == REDIS_REPLY_ERROR ? text_in(reply) : std::string_view();
   switch (step) {
@@ -272,16 +270,13 @@ void RedisConnection::Impl::on_signed(Step step, std::uint64_t tag, const redisR
       if (error.starts_with("LOADING")) return refuse(describe_redis_error(error, address));
       break;
     case Step::name:
-    case Step::id:
+    case Step::run:
     case Step::role:
-    case Step::kill:
       if (!error.empty() && !is_withheld(error)) {
         return refuse(describe_redis_error(error, address));
       }
-      if (step == Step::id && reply->type == REDIS_REPLY_INTEGER) note_client_id(reply->integer);
-      if (step == Step::kill && error.empty()) {
-        std::erase(previous, static_cast<std::int64_t>(tag));
-      }
+      if (step == Step::run && error.empty()) note_run(reply);
+      if (step == Step::role) role_pending = false;
       if (step == Step::role && error.empty()) on_role(reply);
       break;
     case Step::command:
@@ -301,6 +296,7 @@ void RedisConnection::Impl::on_role(const redisReply* reply) {
     return refuse("what answers there is a Sentinel: redis.url must name the primary itself");
   }
   if (is != "slave") return;
+  note_departure();
   std::string primary;
   if (reply->elements >= 3 && reply->element[2]->type == REDIS_REPLY_INTEGER) {
     primary = " (" + cleaned(text_in(reply->element[1])) + ":" +
@@ -309,10 +305,18 @@ void RedisConnection::Impl::on_role(const redisReply* reply) {
   refuse("it is a replica, which takes no events: redis.url must name its primary" + primary);
 }
 
-// IDs only grow while a Redis runs: what is not below ours is of a Redis that is no more.
-void RedisConnection::Impl::note_client_id(std::int64_t id) {
-  client_id = id;
-  std::erase_if(previous, [id](std::int64_t other) { return other >= id; });
+void RedisConnection::Impl::note_departure() {
+  ++departures;
+  departed_from = run;
+}
+
+void RedisConnection::Impl::note_run(const redisReply* reply) {
+  constexpr std::string_view kField = "run_id:";
+  const std::string_view text = text_in(reply);
+  const auto at = text.find(kField);
+  if (at == std::string_view::npos) return;
+  const auto value = text.substr(at + kField.size());
+  run = value.substr(0, value.find_first_of("\r\n"));
 }
 
 void RedisConnection::Impl::become_ready() {
@@ -339,7 +343,7 @@ void RedisConnection::Impl::on_reply(const redisReply* reply) {
   if (state == State::closed) return;
   if (reply != nullptr) heard_ns = now.mono_ns;
   if (done.step == Step::command) return done.handler->on_reply(done.tag, reply);
-  if (reply != nullptr) on_signed(done.step, done.tag, reply);
+  if (reply != nullptr) on_signed(done.step, reply);
 }
 
 void RedisConnection::Impl::on_message(const redisReply* reply) {
@@ -357,6 +361,20 @@ void RedisConnection::Impl::send_subscribe() {
   subscribes_pending += names.size();
   subscribed_ns = now.mono_ns;
   socket.subscribe(names);
+}
+
+void RedisConnection::Impl::ask_role() {
+  role_pending = true;
+  role_ns = now.mono_ns;
+  ask(Step::role, {"ROLE"});
+}
+
+// A Redis that becomes a replica closes no connection, and goes on answering what only reads.
+void RedisConnection::Impl::on_role_again(const redisReply* reply) {
+  role_pending = false;
+  const bool was_given_up = !socket.connected();
+  if (was_given_up || reply->type == REDIS_REPLY_ERROR) return;  // such as BUSY: it says no more
+  on_role(reply);
 }
 
 /// When what we wait for is overdue; 0 = we wait for nothing.
@@ -406,6 +424,10 @@ std::uint64_t RedisConnection::Impl::next_due() const {
     const std::uint64_t again = subscribed_ns + kSubscribeEveryNs;
     due = due == 0 ? again : std::min(due, again);
   }
+  if (state == State::ready && role == ConnectionRole::commands && !role_pending) {
+    const std::uint64_t again = role_ns + kRoleEveryNs;
+    due = due == 0 ? again : std::min(due, again);
+  }
   return due;
 }
 
@@ -435,6 +457,10 @@ void RedisConnection::Impl::turn() {
       if (is_ready() && subscriber != nullptr && subscribes_pending == 0 &&
           now.mono_ns - subscribed_ns >= kSubscribeEveryNs) {
         send_subscribe();
+      }
+      if (is_ready() && role == ConnectionRole::commands && !role_pending &&
+          now.mono_ns - role_ns >= kRoleEveryNs) {
+        ask_role();
       }
       break;
   }
@@ -483,17 +509,26 @@ void RedisConnection::subscribe(std::span<const std::string_view> channels, Repl
 
 void RedisConnection::fail(std::string_view reason) {
   if (!impl_->socket.connected() || !impl_->failing.empty()) return;
+  if (impl_->state == Impl::State::ready) impl_->note_departure();
   if (impl_->socket.in_reply()) return impl_->socket.close(reason);
   impl_->failing = reason.empty() ? "given up" : reason;
   impl_->ring.wake_from_outside();
 }
 
-std::int64_t RedisConnection::previous_id() const {
-  return impl_->previous.empty() ? 0 : impl_->previous.back();
+std::uint64_t RedisConnection::departures() const {
+  return impl_->departures;
 }
 
-void RedisConnection::forget_previous() {
-  if (!impl_->previous.empty()) impl_->previous.pop_back();
+std::string_view RedisConnection::departed_from() const {
+  return impl_->departed_from;
+}
+
+std::string_view RedisConnection::run() const {
+  return impl_->run;
+}
+
+std::uint64_t RedisConnection::ready_since_ns() const {
+  return impl_->ready_since_ns;
 }
 
 std::size_t RedisConnection::outstanding() const {

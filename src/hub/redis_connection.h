@@ -44,10 +44,12 @@ enum class ConnectionRole : std::uint8_t { commands, tail, channel };
 ///      ^                                                                             |
 ///      '---------------- any failure, no reply within 4 s, close by Redis -----------'
 ///
-/// `signing in`: AUTH, SELECT, CLIENT SETNAME, CLIENT ID, and, of `commands`, ROLE: a replica
-/// counts as a failure. So does, but for `channel`, that Redis is loading its data. Waits 50 ms,
-/// doubled up to 2 s, each time a random part between a half and all of it. The first failure of a
-/// row is logged in plain words, and that it works again.
+/// `signing in`: AUTH, SELECT, CLIENT SETNAME, INFO, ROLE: a replica counts as a failure. So does,
+/// but for `channel`, that Redis is loading its data. A name's next address is tried when one does
+/// not connect or refuses to sign in. Waits 50 ms, doubled up to 2 s, each time a random part
+/// between a half and all of it. The first failure of a row is logged in plain words, and that it
+/// works again. `commands` asks ROLE again each second: a primary that becomes a replica closes
+/// nothing.
 ///
 /// What is sent leaves with the next `turn`: its owner calls that after the last command of a turn.
 ///
@@ -77,14 +79,18 @@ class RedisConnection {
   void subscribe(std::span<const std::string_view> channels, ReplyHandler& handler);
   /// Gives the connection up and begins anew, because of something that was found in a reply (such
   /// as READONLY). Not ready from now on; handlers and owner are told when the reply's handler
-  /// returns, or else within the next `turn`.
+  /// returns, or else within the next `turn`. Nothing happens when it is not connected.
   void fail(std::string_view reason);
 
-  /// CLIENT ID of the connection before this one, while that may still be alive in Redis; 0 = none.
-  /// `forget_previous` once it is certain that it is not. Of `commands`, older ones are killed
-  /// before it is ready; IDs that only a Redis before a restart can have given are forgotten.
-  [[nodiscard]] std::int64_t previous_id() const;
-  void forget_previous();
+  /// Times that it left a Redis for another one to be found: ready, and given up by `fail`; or told
+  /// by ROLE that it is a replica. And the run_id of the last one.
+  [[nodiscard]] std::uint64_t departures() const;
+  [[nodiscard]] std::string_view departed_from() const;
+  /// The run_id of the Redis process that it is, or was last, connected to; empty when that has not
+  /// said it. Valid until the next call.
+  [[nodiscard]] std::string_view run() const;
+  /// Monotonic nanoseconds; only when ready.
+  [[nodiscard]] std::uint64_t ready_since_ns() const;
 
   /// Commands without a reply.
   [[nodiscard]] std::size_t outstanding() const;

@@ -1,6 +1,7 @@
 #include "ringcast/hub/redis_store.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -89,6 +90,8 @@ struct RedisStore::Parts final : public TailWatcher {
     if (const auto number = parse_channel_number(text)) made->door.on_seen(*number);
   }
 
+  void keep_together();
+
   const RedisStoreOptions options;
   const RedisAddress address;
   const RedisKeys keys;
@@ -98,10 +101,40 @@ struct RedisStore::Parts final : public TailWatcher {
   TailOwner tail_owner{*this};
   EventSink* sink = nullptr;
   std::optional<Made> made;
+  std::array<std::uint64_t, 3> departures{};  // of the connections, that have been seen to
   bool is_open = false;
   std::uint64_t stop_ns = 0;  // when it was asked to, or 0
   bool door_stops = false;
 };
+
+// After a failover a name or a proxy may lead the next connection elsewhere, while the ones that
+// are there stay with the old primary, as if nothing were: what is acknowledged by the one Redis
+// would never be read from the other, and the channel's messages would be numbered in two orders.
+void RedisStore::Parts::keep_together() {
+  const std::array<RedisConnection*, 3> all{&made->commands, &made->tail_connection,
+                                            &made->door.channel_connection()};
+  // The newest knows where the address leads now.
+  const RedisConnection* newest = nullptr;
+  for (const RedisConnection* one : all) {
+    if (!one->ready() || one->run().empty()) continue;
+    if (newest == nullptr || one->ready_since_ns() > newest->ready_since_ns()) newest = one;
+  }
+  for (RedisConnection* one : all) {
+    if (one->ready() && !one->run().empty() && one->run() != newest->run()) {
+      one->fail("the address leads to another Redis by now");
+    }
+  }
+  // What one of them found out holds for those that are at the same Redis.
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i]->departures() == departures[i]) continue;
+    for (RedisConnection* other : all) {
+      if (other->ready() && other->run() == all[i]->departed_from()) {
+        other->fail("what answers there is not the primary any more");
+      }
+    }
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) departures[i] = all[i]->departures();
+}
 
 RedisStore::RedisStore(const RedisStoreOptions& options, RedisCounters& counters)
     : parts_(std::make_unique<Parts>(options, counters)) {}
@@ -164,6 +197,7 @@ EventStore::Next RedisStore::turn(Time now) {
     made.tail_connection.open(now);
     made.door.open(now);
   }
+  parts.keep_together();
 
   std::uint64_t next_ns = 0;
   const auto at = [&](std::uint64_t ns) {

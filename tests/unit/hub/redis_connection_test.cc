@@ -10,6 +10,7 @@
 #include "log_capture.h"
 #include "redis_loop.h"
 #include "redis_server.h"
+#include "two_addresses.h"
 
 namespace ringcast::hub {
 namespace {
@@ -101,21 +102,43 @@ TEST(RedisConnectionTest, WorksWithAUserWhoMayOnlyUseAFewCommands) {
   }
 }
 
-TEST(RedisConnectionTest, AReplicaIsRefusedForCommandsAndNamesItsPrimary) {
+TEST(RedisConnectionTest, AReplicaIsRefusedAndNamesItsPrimary) {
   const RedisServer primary;
   const RedisServer replica({"--replicaof", "127.0.0.1 " + std::to_string(primary.port()),
                              "--repl-diskless-sync-delay", "0"});
-  const LogCapture log;
-  Loop commands(replica.url());
-  ASSERT_TRUE(commands.until([&] { return log.says("it is a replica"); })) << log.text();
-  EXPECT_TRUE(log.says("127.0.0.1:" + std::to_string(primary.port()))) << log.text();
-  EXPECT_FALSE(commands.connection().ready());
-  Loop tail(replica.url(), ConnectionRole::tail);
-  EXPECT_TRUE(tail.until_ready());
-  // It takes over, and is what is wanted then.
   RedisClient client(replica);
+  for (const auto role :
+       {ConnectionRole::commands, ConnectionRole::tail, ConnectionRole::channel}) {
+    const LogCapture log;
+    Loop loop(replica.url(), role);
+    ASSERT_TRUE(loop.until([&] { return log.says("it is a replica"); })) << log.text();
+    EXPECT_TRUE(log.says("127.0.0.1:" + std::to_string(primary.port()))) << log.text();
+    EXPECT_FALSE(loop.connection().ready());
+    EXPECT_NE(loop.connection().departures(), 0u);
+    // It takes over, and is what is wanted then.
+    client({"REPLICAOF", "NO", "ONE"});
+    EXPECT_TRUE(loop.until_ready());
+    client({"REPLICAOF", "127.0.0.1", std::to_string(primary.port())});
+  }
+}
+
+TEST(RedisConnectionTest, APrimaryThatBecomesAReplicaIsLeftThoughItClosesNothing) {
+  const RedisServer server;
+  RedisClient client(server);
+  const LogCapture log;
+  Loop loop(server.url());
+  ASSERT_TRUE(loop.until_ready());
+  EXPECT_EQ(loop.connection().run().size(), 40u);
+  const std::string run(loop.connection().run());
+  EXPECT_EQ(loop.connection().departures(), 0u);
+  client({"REPLICAOF", "127.0.0.1", "1"});
+  loop.put_ahead(milliseconds(1'000));
+  ASSERT_TRUE(loop.until([&] { return loop.losses == 1; }, milliseconds(500)));
+  EXPECT_TRUE(log.says("it is a replica")) << log.text();
+  EXPECT_EQ(loop.connection().departures(), 1u);
+  EXPECT_EQ(loop.connection().departed_from(), run);
   client({"REPLICAOF", "NO", "ONE"});
-  EXPECT_TRUE(commands.until_ready());
+  EXPECT_TRUE(loop.until_ready());
 }
 
 TEST(RedisConnectionTest, WhatSpeaksAnotherLanguageIsSaidInWords) {
@@ -304,6 +327,18 @@ TEST(RedisConnectionTest, AHostNameIsLookedUp) {
   Loop loop("redis://localhost:" + std::to_string(server.port()));
   ASSERT_TRUE(loop.until_ready());
   EXPECT_EQ(loop.ask({"PING"}), "PONG");
+}
+
+TEST(RedisConnectionTest, OfANameWithSeveralAddressesTheNextIsTriedWhenOneRefuses) {
+  const RedisServer primary;
+  const RedisServer replica({"--bind", "127.0.0.2", "--port", std::to_string(primary.port()),
+                             "--replicaof", "127.0.0.1 1"});
+  Loop loop("redis://" + std::string(test::kTwoAddresses) + ":" + std::to_string(primary.port()));
+  // At once: each row of tries begins with the first address.
+  ASSERT_TRUE(loop.until_ready());
+  EXPECT_EQ(loop.ask({"CONFIG", "GET", "bind"}), "[bind 127.0.0.1]");
+  EXPECT_EQ(loop.losses, 0);
+  EXPECT_EQ(loop.connection().departures(), 1u);
 }
 
 TEST(RedisConnectionTest, ANameThatDoesNotExistIsSaidInWords) {

@@ -195,6 +195,10 @@ TEST_F(RedisStoreTest, WhatRedisRefusesIsNotTakenAtOnce) {
 TEST_F(RedisStoreTest, AServerThatBecomesAReplicaIsLeft) {
   Instance one(server_);
   ASSERT_TRUE(until({&one}, [&] { return one.is_up(); }));
+  // The tail waits for room, so that no blocking read of it is ended: the publication finds out.
+  one.sink.room = 0;
+  test::add(client_, {"data", "held"});
+  ASSERT_TRUE(until({&one}, [&] { return one.no_room; }));
   client_({"REPLICAOF", "127.0.0.1", "1"});
   const auto serial = one.publish("x");
   ASSERT_TRUE(until(
@@ -203,6 +207,7 @@ TEST_F(RedisStoreTest, AServerThatBecomesAReplicaIsLeft) {
   ASSERT_TRUE(until(
       {&one}, [&] { return one.counters.commands_connected.get() == 0; }, 1s));
   EXPECT_FALSE(readiness(one.counters).empty());
+  one.sink.room = SIZE_MAX;
   client_({"REPLICAOF", "NO", "ONE"});
   const auto again = one.publish("x");
   ASSERT_TRUE(until({&one}, [&] { return one.answer(again) != nullptr; }));
