@@ -1,0 +1,148 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ringcast/tls/context.h"
+#include "ringcast/tls/record_cipher.h"
+#include "ringcast/tls/traffic.h"
+
+struct ssl_ctx_st;
+struct ssl_st;
+
+namespace ringcast::tls {
+
+enum class SessionState : std::uint8_t {
+  handshaking,
+  open,
+  closed,      ///< one side said close_notify; nothing more is read or written
+  failed,      ///< see fault() and reason(); what is left of the output ends with an alert
+  taken_over,  ///< the record layer goes on with the connection
+};
+
+/// Why a session failed, for counters and for what the caller does next.
+enum class SessionFault : std::uint8_t {
+  none,
+  plain_http,    ///< the peer speaks HTTP without TLS: a `400` in clear text will be understood
+  not_tls,       ///< the first bytes are neither
+  no_agreement,  ///< no version, cipher suite, group, signature or protocol in common
+  refused_by_client,  ///< it sent an alert: mostly, it does not trust the certificate
+  protocol,           ///< anything else that breaks TLS
+};
+[[nodiscard]] std::string_view to_string(SessionFault fault);
+
+/// Bounds for one session, with what they cost.
+struct SessionLimits {
+  std::uint32_t handshake_bytes = 32 * 1024;  ///< from the client; OpenSSL would keep 128 KiB
+  std::uint32_t key_updates = 64;             ///< of the client; each costs us a derivation
+  /// Records under one key: AES-GCM is safe for 2^24.5 (RFC 8446 section 5.5). TLS 1.3 then takes
+  /// the next key, TLS 1.2 closes.
+  std::uint64_t records_per_key = std::uint64_t{1} << 24;
+};
+
+/// The server's side of one TLS connection, on OpenSSL: handshake and request, and the whole life
+/// of a connection whose records cannot be taken over. Bytes in, bytes out: no sockets, no clock.
+///
+///                    feed                     take_over
+///   handshaking ───────────────► open ──────────────────────► taken_over
+///        │                        │ close_notify, close()
+///        │ broken, refused        ├──────────────► closed
+///        └────────────► failed ◄──┘
+///
+/// OpenSSL is given whole records only. So a record of which the last bytes have not arrived is
+/// here, not inside the `SSL` object, and can be handed over.
+///
+/// One thread at a time. Costs about 16 KiB while open, and the buffers of OpenSSL while
+/// handshaking. Not movable: OpenSSL keeps its address.
+class Session {
+ public:
+  explicit Session(std::shared_ptr<const Context> context, const SessionLimits& limits = {});
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  /// Takes what the peer has sent and appends what it says to `plaintext`, at most as many bytes.
+  /// Look at the output afterwards, whatever the state is: a handshake answers, a failure ends with
+  /// an alert. Bytes after the end are dropped.
+  SessionState feed(std::string_view bytes, std::string& plaintext);
+
+  /// Encrypts into the output. False when the session is not open (any more): nothing was written.
+  bool write(std::string_view plaintext);
+
+  /// Says close_notify (RFC 8446 section 6.1), once, unless the session failed or is not open yet.
+  void close();
+
+  /// What is to be sent to the peer, in this order with what was taken before.
+  [[nodiscard]] std::string take_output();
+  [[nodiscard]] bool has_output() const { return !output_.empty(); }
+
+  [[nodiscard]] SessionState state() const { return state_; }
+  [[nodiscard]] SessionFault fault() const { return fault_; }
+  /// In words, for a log; holds nothing that a client chose. Empty when nothing failed.
+  [[nodiscard]] const std::string& reason() const { return reason_; }
+
+  /// "TLSv1.3" and "TLS_AES_128_GCM_SHA256", or "" while handshaking, after a failure and when
+  /// taken over.
+  [[nodiscard]] std::string_view version() const;
+  [[nodiscard]] std::string_view cipher() const;
+  /// Whether a ticket spared the certificate.
+  [[nodiscard]] bool resumed() const;
+
+  /// What is needed to go on without the `SSL` object.
+  struct Handover {
+    Takeover keys;
+    std::string half_record;  ///< the beginning of a record that has not wholly arrived
+  };
+  /// Only for TLS 1.3 while open, and not for a client that wants short records (RFC 6066 section
+  /// 4): nothing then, and the session goes on. Otherwise the `SSL` object is freed. Take the
+  /// output afterwards and send it before any record of one's own: it may have an answer to a
+  /// KeyUpdate. `cipher` is the shard's, for the hashes of key updates that were before.
+  [[nodiscard]] std::optional<Handover> take_over(RecordCipher& cipher);
+
+ private:
+  /// What the callbacks of OpenSSL have told of one direction under TLS 1.3.
+  struct Direction {
+    // The secret is that of the first key, the sequence that of the present one. Under TLS 1.2
+    // there is no secret, but records of application data are counted as well.
+    TrafficSecret secret;
+    std::uint32_t key_updates = 0;  // since
+  };
+  friend void observe_sessions(ssl_ctx_st* context);
+  struct Callbacks;
+  struct SslFree {
+    void operator()(ssl_st* ssl) const;
+  };
+
+  void sniff(std::string_view front);
+  void process(std::string_view record, std::string& plaintext);
+  void read_all(std::string& plaintext);
+  void fail(SessionFault fault, std::string reason);
+  [[nodiscard]] bool live() const {
+    return state_ == SessionState::handshaking || state_ == SessionState::open;
+  }
+  [[nodiscard]] bool finished() const;  // the handshake, and nothing has failed since
+  [[nodiscard]] bool can_be_taken_over() const;
+  [[nodiscard]] bool answer_key_update();
+  [[nodiscard]] static bool catch_up(RecordCipher& cipher, CipherSuite suite, Direction& direction);
+
+  SessionState state_ = SessionState::handshaking;
+  SessionFault fault_ = SessionFault::none;
+  bool sniffed_ = false;
+  SessionLimits limits_;
+  std::uint32_t handshake_bytes_ = 0;
+  bool renegotiates_ = false;
+  std::shared_ptr<const Context> context_;
+  std::unique_ptr<ssl_st, SslFree> ssl_;
+  std::string_view incoming_;  // what OpenSSL may read now: one record, while `process` runs
+  std::string partial_;        // the beginning of a record
+  std::string output_;
+  std::string reason_;
+  Direction write_;
+  Direction read_;
+};
+
+}  // namespace ringcast::tls
