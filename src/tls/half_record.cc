@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "ringcast/base/assert.h"
 
@@ -11,6 +12,23 @@ HalfRecord::HalfRecord(std::size_t record_bytes_max)
     : body_bytes_max_(
           static_cast<std::uint16_t>(std::min(record_bytes_max, kRecordBytesMax) - kHeaderBytes)) {
   RC_ASSERT(record_bytes_max > kRecordOverheadBytes);
+}
+
+HalfRecord::HalfRecord(HalfRecord&& other) noexcept
+    : body_(std::move(other.body_)),
+      body_bytes_max_(other.body_bytes_max_),
+      body_size_(std::exchange(other.body_size_, std::uint16_t{0})),
+      header_(other.header_),
+      header_size_(std::exchange(other.header_size_, std::uint8_t{0})) {}
+
+HalfRecord& HalfRecord::operator=(HalfRecord&& other) noexcept {
+  if (this == &other) return *this;
+  body_ = std::move(other.body_);
+  body_bytes_max_ = other.body_bytes_max_;
+  body_size_ = std::exchange(other.body_size_, std::uint16_t{0});
+  header_ = other.header_;
+  header_size_ = std::exchange(other.header_size_, std::uint8_t{0});
+  return *this;
 }
 
 bool HalfRecord::take_header(std::span<const std::byte>& input) {

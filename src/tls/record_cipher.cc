@@ -40,8 +40,9 @@ const unsigned char* bytes_of(const std::byte* bytes) {
   return reinterpret_cast<const unsigned char*>(bytes);
 }
 
-/// Below this a record is encrypted as one run of bytes, copied together first. Above it, the copy
-/// costs more than further calls of OpenSSL do.
+/// Pieces below this are copied together and encrypted as one run. Above it, the copy costs more
+/// than a further call of OpenSSL does; many small calls would cost several times the encryption
+/// itself.
 constexpr std::size_t kCopyBytesMax = 2048;
 
 EVP_CIPHER_CTX* new_context(const EVP_CIPHER* cipher, bool encrypt) {
@@ -133,25 +134,25 @@ bool RecordCipher::seal(const RecordKey& key, ContentType type, Pieces& content,
   }
 
   std::byte* const body = record.data() + kHeaderBytes;
-  const auto inner_type = static_cast<std::byte>(type);
-  if (bytes <= kCopyBytesMax) {
-    for (std::size_t done = 0; done < bytes;) {
-      const auto piece = content.take(bytes - done);
-      RC_ASSERT(!piece.empty());
+  const auto encrypt = [context, body](const std::byte* from, std::size_t at, std::size_t count) {
+    return count == 0 || update(context, bytes_of(body + at), from, count);
+  };
+  std::size_t run = 0;  // [run, done) is copied and not yet encrypted
+  for (std::size_t done = 0; done < bytes;) {
+    const auto piece = content.take(bytes - done);
+    RC_ASSERT(!piece.empty());
+    if (piece.size() < kCopyBytesMax) {
       std::memcpy(body + done, piece.data(), piece.size());
-      done += piece.size();
+    } else {
+      if (!encrypt(body + run, run, done - run) || !encrypt(piece.data(), done, piece.size())) {
+        return false;
+      }
+      run = done + piece.size();
     }
-    body[bytes] = inner_type;
-    if (!update(context, bytes_of(body), body, bytes + 1)) return false;
-  } else {
-    for (std::size_t done = 0; done < bytes;) {
-      const auto piece = content.take(bytes - done);
-      RC_ASSERT(!piece.empty());
-      if (!update(context, bytes_of(body + done), piece.data(), piece.size())) return false;
-      done += piece.size();
-    }
-    if (!update(context, bytes_of(body + bytes), &inner_type, 1)) return false;
+    done += piece.size();
   }
+  body[bytes] = static_cast<std::byte>(type);
+  if (!encrypt(body + run, run, bytes + 1 - run)) return false;
   int written = 0;
   return EVP_CipherFinal_ex(context, bytes_of(body + bytes + 1), &written) == 1 && written == 0 &&
          EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, static_cast<int>(kTagBytes),

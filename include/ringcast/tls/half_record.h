@@ -19,6 +19,10 @@ class HalfRecord {
   /// A record longer than `record_bytes_max`, header included, is refused, however it arrives: what
   /// a peer can make this end keep. `close_notify` and `KeyUpdate` have below 32 bytes unpadded.
   explicit HalfRecord(std::size_t record_bytes_max = kRecordBytesMax);
+  ~HalfRecord() = default;
+  /// What is moved from is empty and may be used again.
+  HalfRecord(HalfRecord&& other) noexcept;
+  HalfRecord& operator=(HalfRecord&& other) noexcept;
 
   [[nodiscard]] bool empty() const { return header_size_ == 0; }
   /// Bytes that have arrived.
