@@ -17,7 +17,8 @@
 namespace ringcast::hub {
 namespace {
 
-constexpr std::size_t kPageEntriesMin = 4;
+constexpr std::size_t kPageEntriesMin = 4;  // of entries that are not large
+static_assert(PageSize::kMost == kHistoryPageEvents);
 
 // Appends topic and frame; false: they do not fit any more.
 bool append_event(EventId id, const Publication& publication, HistoryPage& page) {
@@ -79,7 +80,7 @@ void RedisHistory::send(Request request) {
   const bool from_start = request.after == EventId{};
   // Before the command: what comes between it and its reply is not skipped then.
   request.newest = tail_.delivered();
-  request.entries = page_entries_ + (from_start ? 0 : 1);
+  request.entries = page_size_.entries() + (from_start ? 0 : 1);
   const std::string position = from_start ? "-" : to_string(request.after);
   const std::string count = std::to_string(request.entries);
   const std::array<std::string_view, 6> words{"XRANGE", keys_.stream, position,
@@ -99,6 +100,7 @@ void RedisHistory::show_waiting() {
 }
 
 void RedisHistory::on_lost() {
+  if (!in_flight_.empty()) page_size_.on_lost();
   for (auto* requests : {&waiting_, &in_flight_}) {
     for (Request& request : *requests) {
       if (!request.is_answered) refuse(request);
@@ -174,8 +176,10 @@ void RedisHistory::on_reply(std::uint64_t, const redisReply* reply) {
     } else {
       bool is_end = false;
       auto page = build_page(request, reply, is_end);
-      counters_.history_pages.add();
-      if (is_end && !page->at_end && page->events.empty()) {
+      if (page) counters_.history_pages.add();
+      if (!page) {
+        refuse(request);
+      } else if (is_end && !page->at_end && page->events.empty()) {
         held_.push_back({.request = request, .page = std::move(page)});
       } else {
         answer(request, std::move(page));
@@ -203,8 +207,9 @@ std::unique_ptr<HistoryPage> RedisHistory::build_page(const Request& request,
   }
   is_end = entries->elements < request.entries;
   for (std::size_t i = 0; i < entries->elements; ++i) {
-    if (!read_raw_entry(entries->element[i], raw_)) continue;
-    if (raw_.id == request.after) continue;
+    if (!read_raw_entry(entries->element[i], raw_)) return nullptr;
+    if (i == 0 && raw_.id == request.after) continue;
+    if (raw_.id <= page->last) return nullptr;
     const auto entry = read_entry(raw_.fields, event_bytes_max_);
     if (entry && entry.value().kind == RedisEntry::Kind::event &&
         !append_event(raw_.id, entry.value().publication, *page)) {
@@ -219,17 +224,16 @@ std::unique_ptr<HistoryPage> RedisHistory::build_page(const Request& request,
     page->last = request.newest;
   }
   page->at_end = is_end && tail_.position() >= page->last;
-  adapt_page_entries(request, entries->elements, *page);
+  adapt_page_size(request, entries, *page);
   return page;
 }
 
 // What does not fit into the page was read for nothing.
-void RedisHistory::adapt_page_entries(const Request& request, std::size_t came,
-                                      const HistoryPage& page) {
+void RedisHistory::adapt_page_size(const Request& request, const redisReply* entries,
+                                   const HistoryPage& page) {
+  page_size_.on_reply(request.entries, entries->elements, field_bytes(entries));
   if (page.bytes.size() > kHistoryPageBytes / 2) {
-    page_entries_ = std::clamp(2 * page.events.size(), kPageEntriesMin, kHistoryPageEvents);
-  } else if (came == request.entries) {
-    page_entries_ = std::min(2 * page_entries_, kHistoryPageEvents);
+    page_size_.at_most(std::max(2 * page.events.size(), kPageEntriesMin));
   }
 }
 

@@ -14,6 +14,7 @@
 #include "ringcast/hub/redis_store.h"
 
 #include "redis_connection.h"
+#include "redis_page_size.h"
 #include "redis_reply.h"
 
 namespace ringcast::hub {
@@ -66,10 +67,11 @@ class RedisHistory final : public ReplyHandler {
   void send(Request request);
   void refuse(Request& request);
   void show_waiting();
-  /// `is_end`: nothing stands behind the page in the stream.
+  /// `is_end`: nothing stands behind the page in the stream. Null when the entries make no sense:
+  /// of another shape, or not in order.
   [[nodiscard]] std::unique_ptr<HistoryPage> build_page(const Request& request,
                                                         const redisReply* entries, bool& is_end);
-  void adapt_page_entries(const Request& request, std::size_t came, const HistoryPage& page);
+  void adapt_page_size(const Request& request, const redisReply* entries, const HistoryPage& page);
 
   const RedisKeys keys_;
   const std::size_t event_bytes_max_;
@@ -84,7 +86,7 @@ class RedisHistory final : public ReplyHandler {
   std::deque<Request> waiting_;
   std::deque<Request> in_flight_;  // in the order of their replies
   std::deque<Held> held_;
-  std::size_t page_entries_ = kHistoryPageEvents;
+  PageSize page_size_;
   bool stopping_ = false;
   RawEntry raw_;  // scratch
 };

@@ -41,6 +41,16 @@ bool read_raw_entry(const redisReply* reply, RawEntry& out) {
   return true;
 }
 
+std::size_t field_bytes(const redisReply* page) {
+  if (!is_array(page)) return 0;
+  std::size_t bytes = 0;
+  for (const redisReply* entry : elements(page)) {
+    if (!is_array(entry) || entry->elements != 2 || !is_array(entry->element[1])) continue;
+    for (const redisReply* field : elements(entry->element[1])) bytes += text_of(field).size();
+  }
+  return bytes;
+}
+
 std::optional<EventId> first_id(const redisReply* page) {
   if (!is_array(page) || page->elements == 0 || !is_array(page->element[0]) ||
       page->element[0]->elements == 0) {
@@ -75,6 +85,11 @@ std::optional<StreamState> read_stream_state(const redisReply* reply) {
   state.last_generated = *last_generated;
   if (length && added && *added >= *length) state.removed = *added - *length;
   return state;
+}
+
+EventId id_before(EventId id) {
+  constexpr std::uint64_t kLast = ~std::uint64_t{0};
+  return id.sequence == 0 ? EventId{id.ms - 1, kLast} : EventId{id.ms, id.sequence - 1};
 }
 
 EventId next_id(EventId id) {

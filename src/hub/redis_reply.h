@@ -25,6 +25,8 @@ struct RawEntry {
 };
 /// False when it has another shape. Uses the memory of `out`.
 [[nodiscard]] bool read_raw_entry(const redisReply* reply, RawEntry& out);
+/// Of all fields of a page, IDs not counted.
+[[nodiscard]] std::size_t field_bytes(const redisReply* page);
 /// Of the first entry of a page, or nothing.
 [[nodiscard]] std::optional<EventId> first_id(const redisReply* page);
 
@@ -41,5 +43,6 @@ struct StreamState {
 
 /// The ID that follows immediately.
 [[nodiscard]] EventId next_id(EventId id);
+[[nodiscard]] EventId id_before(EventId id);
 
 }  // namespace ringcast::hub

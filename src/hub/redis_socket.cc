@@ -258,7 +258,8 @@ void RedisSocket::read() {
     settle();
     if (context_ == nullptr) return;
     if (reply_bytes_ > kReplyBytesMax) {
-      return close("a reply of more than 64 MiB is not taken");
+      return close("a reply of more than " + std::to_string(kReplyBytesMax >> 20) +
+                   " MiB is not taken");
     }
     if (waiting <= kReadBytes) return;
   }

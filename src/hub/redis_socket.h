@@ -40,8 +40,9 @@ class SocketOwner {
 /// Threads: one. Blocking: nothing. SIGPIPE must be ignored: hiredis writes without MSG_NOSIGNAL.
 class RedisSocket {
  public:
-  /// Of a reply while it arrives; a larger one ends the connection.
-  static constexpr std::size_t kReplyBytesMax = std::size_t{64} << 20;
+  /// Of a reply while it arrives; a larger one ends the connection. Two entries of the stream fit
+  /// whatever `limits.event_bytes` is (64 MiB at most): one, and the one before it.
+  static constexpr std::size_t kReplyBytesMax = std::size_t{129} << 20;
 
   /// Uses the poll handles of slots 2 * slot and 2 * slot + 1.
   RedisSocket(uring::Ring& ring, std::uint32_t slot, SocketOwner& owner);

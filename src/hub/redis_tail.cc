@@ -9,6 +9,7 @@
 #include <hiredis/hiredis.h>
 #include <spdlog/spdlog.h>
 
+#include "redis_socket.h"
 #include "redis_words.h"
 
 namespace ringcast::hub {
@@ -64,15 +65,37 @@ void RedisTail::on_ready() {
 }
 
 void RedisTail::on_lost() {
+  if (outstanding_ == Command::check) on_page_lost();
   outstanding_ = Command::none;
   next_ = Command::check;
+  retry_ns_ = 0;
   if (page_is_held_) drop_page();
 }
 
+// Perhaps because it was too large.
+void RedisTail::on_page_lost() {
+  const bool was_one = page_size_.entries() == 1;
+  page_size_.on_lost();
+  if (!was_one) return;
+  if (const auto held_back = stuck_log_.pass(now_)) {
+    spdlog::error(
+        "the connection was lost again while one entry of the Redis stream was read, the first "
+        "behind {}. If those two are larger than {} MiB, no event comes before XDEL takes the "
+        "large one away{}",
+        to_string(last_), RedisSocket::kReplyBytesMax >> 20, after(*held_back));
+  }
+}
+
 bool RedisTail::turn() {
-  if (!hand_on()) return false;
+  waits_for_room_ = !hand_on();
+  if (waits_for_room_) return false;
   send_next();
   return true;
+}
+
+std::uint64_t RedisTail::wake_ns() const {
+  const bool may_send = !waits_for_room_ && outstanding_ == Command::none && connection_.ready();
+  return may_send ? retry_ns_ : 0;
 }
 
 bool RedisTail::hand_on() {
@@ -161,9 +184,9 @@ void RedisTail::send_next() {
 }
 
 void RedisTail::ask(Command command) {
-  static const std::string count = std::to_string(kPageEntries + 1);  // with our last one
   static const std::string sign_outs_max = std::to_string(kSignOutsMax);
   const std::string last = to_string(last_);
+  const std::string count = std::to_string(page_size_.entries() + 1);  // with our last one
   const auto send = [&](Command tag, std::initializer_list<std::string_view> words) {
     connection_.send(std::span(words.begin(), words.size()), *this,
                      static_cast<std::uint64_t>(tag));
@@ -175,9 +198,9 @@ void RedisTail::ask(Command command) {
       // as soon as this one has rung, or has not within its time.
       send(Command::read,
            {"XREAD", "COUNT", "1", "BLOCK", kBlockMs, "STREAMS", keys_.stream, last});
-      outstanding_ = Command::check;
       [[fallthrough]];
     case Command::check:
+      asked_ = page_size_.entries() + 1;
       send(Command::check, {"XRANGE", keys_.stream, last, "+", "COUNT", count});
       break;
     case Command::inspect:
@@ -200,7 +223,7 @@ void RedisTail::ask(Command command) {
 void RedisTail::on_reply(std::uint64_t tag, const redisReply* reply) {
   if (reply == nullptr) return;  // on_lost comes
   const auto command = static_cast<Command>(tag);
-  if (command != Command::read) outstanding_ = Command::none;
+  outstanding_ = command == Command::read ? Command::check : Command::none;
   if (is_error(reply) && command != Command::inspect) {
     on_error({reply->str, reply->len});
     return;
@@ -228,7 +251,8 @@ void RedisTail::on_reply(std::uint64_t tag, const redisReply* reply) {
 
 void RedisTail::on_checked(const redisReply* reply) {
   if (!is_array(reply)) return on_error("not a list");
-  const bool full = reply->elements > kPageEntries;
+  const bool full = reply->elements >= asked_;
+  page_size_.on_reply(asked_, reply->elements, field_bytes(reply));
   next_ = full ? Command::check : Command::read;
   if (reply->elements == 0) {
     next_ = Command::inspect;
@@ -237,7 +261,7 @@ void RedisTail::on_checked(const redisReply* reply) {
   const auto first = first_id(reply);
   if (!first) return on_error("not an entry");
   const bool is_exact = *first == last_;
-  copy_page(reply, is_exact);
+  if (!copy_page(reply, is_exact)) return on_error("entries that make no sense");
   page_is_last_ = !full;
   if (is_exact) {
     unanchored_ = false;
@@ -280,17 +304,19 @@ void RedisTail::on_inspected(const redisReply* reply) {
 }
 
 void RedisTail::begin_hole(std::optional<EventId> oldest, EventId then) {
-  const EventId id = next_id(last_);
-  if (oldest == id) return;  // no event fits between
+  if (oldest == next_id(last_)) return;  // no event fits between
   ++holes_;
   counters_.holes.add();
   load_ = true;
-  hole_ = {.id = id, .newest = last_, .oldest = oldest};
+  // The largest ID that fits: a stream that was served from history may stand inside the hole, and
+  // has to be told too.
+  hole_ = {.id = oldest ? id_before(*oldest) : then, .newest = last_, .oldest = oldest};
   after_hole_ = then;
   if (const auto held_back = hole_log_.pass(now_)) {
     spdlog::warn(
-        "the Redis stream was trimmed before it was read: events after {} are missing, and every "
-        "client is told so; redis.max_events is how many are kept{}",
+        "events after {} are missing in the Redis stream, and every client is told so: it was "
+        "trimmed before it was read (redis.max_events is how many are kept), or Redis lost them "
+        "and has newer ones{}",
         to_string(last_), after(*held_back));
   }
 }
@@ -334,17 +360,19 @@ void RedisTail::on_error(std::string_view error) {
   if (classify_redis_error(error) == RedisFault::moved_on) connection_.fail(words);
 }
 
-void RedisTail::copy_page(const redisReply* entries, bool skip_first) {
+bool RedisTail::copy_page(const redisReply* entries, bool skip_first) {
   drop_page();
   page_unix_ms_ = now_.unix_ms;
   std::size_t bytes = 0;
+  EventId newest = last_;
   for (std::size_t i = skip_first ? 1 : 0; i < entries->elements; ++i) {
-    if (!read_raw_entry(entries->element[i], raw_)) continue;
+    if (!read_raw_entry(entries->element[i], raw_) || raw_.id <= newest) return false;
+    newest = raw_.id;
     for (const auto text : raw_.fields) bytes += text.size();
   }
   bytes_.reserve(bytes);  // so that the views stay valid
   for (std::size_t i = skip_first ? 1 : 0; i < entries->elements; ++i) {
-    if (!read_raw_entry(entries->element[i], raw_)) continue;
+    (void)read_raw_entry(entries->element[i], raw_);
     entries_.push_back({.id = raw_.id, .first_text = texts_.size(), .texts = raw_.fields.size()});
     for (const auto text : raw_.fields) {
       const std::size_t at = bytes_.size();
@@ -352,6 +380,7 @@ void RedisTail::copy_page(const redisReply* entries, bool skip_first) {
       texts_.push_back(std::string_view(bytes_).substr(at, text.size()));
     }
   }
+  return true;
 }
 
 void RedisTail::drop_page() {

@@ -17,6 +17,7 @@
 #include "log_limit.h"
 #include "redis_connection.h"
 #include "redis_entry.h"
+#include "redis_page_size.h"
 #include "redis_reply.h"
 
 namespace ringcast::hub {
@@ -66,12 +67,11 @@ class RedisTail final : public ReplyHandler {
 
   /// Hands on what is there, asks for more. False: the sink has no room.
   [[nodiscard]] bool turn();
-  /// Monotonic nanoseconds of the next call of `turn`, or 0.
-  [[nodiscard]] std::uint64_t wake_ns() const { return retry_ns_; }
+  /// Monotonic nanoseconds of the next call of `turn`, or 0: a reply, a connection or room makes
+  /// one of their own.
+  [[nodiscard]] std::uint64_t wake_ns() const;
 
   void on_reply(std::uint64_t tag, const redisReply* reply) override;
-
-  static constexpr std::size_t kPageEntries = 128;
 
  private:
   enum class Command : std::uint8_t { none, check, inspect, read, raise, load };
@@ -88,6 +88,7 @@ class RedisTail final : public ReplyHandler {
 
   [[nodiscard]] bool hand_on();
   [[nodiscard]] bool hand_on_entry(const PageEntry& entry);
+  void on_page_lost();
   void complain_of(EventId id, const std::string& reason);
   void send_next();
   void ask(Command command);
@@ -97,7 +98,8 @@ class RedisTail final : public ReplyHandler {
   void on_loaded(const redisReply* reply);
   void on_error(std::string_view error);
 
-  void copy_page(const redisReply* entries, bool skip_first);
+  /// False, and no page: an entry has another shape, or is not behind the one before it.
+  [[nodiscard]] bool copy_page(const redisReply* entries, bool skip_first);
   void drop_page();
   [[nodiscard]] bool page_used_up() const { return next_entry_ == entries_.size(); }
   /// A hole between `last_` and `oldest`, if that is known. `then`: the position after it.
@@ -123,11 +125,14 @@ class RedisTail final : public ReplyHandler {
   std::optional<std::uint64_t> removed_;
   std::uint64_t holes_ = 0;
 
-  Command outstanding_ = Command::none;
+  Command outstanding_ = Command::none;  // the reply that comes next; behind `read` is a `check`
   Command next_ = Command::check;
-  bool raise_ = false;  // to `last_`, before anything else
-  bool load_ = false;   // the sign-outs, once the page is used up
+  PageSize page_size_;
+  std::size_t asked_ = 0;  // entries, of the last `check`
+  bool raise_ = false;     // to `last_`, before anything else
+  bool load_ = false;      // the sign-outs, once the page is used up
   std::uint64_t retry_ns_ = 0;
+  bool waits_for_room_ = false;
 
   // What waits to be handed on, in this order.
   std::optional<EventSink::Hole> hole_;
@@ -146,6 +151,7 @@ class RedisTail final : public ReplyHandler {
   LogLimit entry_log_;
   LogLimit hole_log_;
   LogLimit error_log_;
+  LogLimit stuck_log_;
 };
 
 }  // namespace ringcast::hub

@@ -136,6 +136,28 @@ TEST_F(RedisHistoryTest, APageIsBoundedInBytesButTakesOneEvent) {
   EXPECT_EQ(ids(page(all.back())), std::vector<EventId>{large});
 }
 
+TEST_F(RedisHistoryTest, APageThatWouldBeTooLargeToReadIsReadInParts) {
+  const EventId first = test::add(client_, {"data", "x"});
+  const std::string large(std::size_t{5} << 18, 'x');  // no event: longer than limits.event_bytes
+  for (int i = 0; i < 140; ++i) test::add(client_, {"data", large});
+  const EventId last = test::add(client_, {"data", "y"});
+  ASSERT_TRUE(until(
+      {one_.get()}, [&] { return one_->sink.delivered.size() == 2; }, 30s));
+  EventId position = first;
+  std::vector<EventId> got;
+  for (int tries = 0; position < last && tries < 40; ++tries) {
+    ASSERT_TRUE(until({one_.get()}, [&] { return one_->counters.commands_connected.get() == 1; }));
+    const auto serial = one_->ask_history(position);
+    ASSERT_TRUE(until({one_.get()}, [&] { return one_->answer(serial) != nullptr; }));
+    if (one_->outcome(serial) != Outcome::done) continue;  // refused: the stream comes back
+    const HistoryPage& next = *one_->answer(serial)->page;
+    EXPECT_EQ(next.found, Found::exact);
+    for (const EventId id : ids(next)) got.push_back(id);
+    position = next.last;
+  }
+  EXPECT_EQ(got, std::vector<EventId>{last});
+}
+
 TEST_F(RedisHistoryTest, ATrimmedPositionIsAGap) {
   const auto all = fill(100);
   client_({"XTRIM", "ringcast:events", "MAXLEN", "10"});

@@ -94,7 +94,9 @@ void Instance::turn() {
   while (ring_->next(completion)) {
     if (completion.operation != uring::Operation::wake) store_->on_completion(completion, now);
   }
-  no_room = store_->turn(now).no_room;
+  const hub::EventStore::Next next = store_->turn(now);
+  no_room = next.no_room;
+  wait = next.wait;
 }
 
 hub::Ticket Instance::ticket(hub::RecordKind kind) {

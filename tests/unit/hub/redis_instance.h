@@ -82,7 +82,8 @@ class Instance {
 
   FakeSink sink;
   hub::RedisCounters counters;
-  bool no_room = false;  ///< what the last turn said
+  bool no_room = false;                          ///< what the last turn said
+  std::optional<std::chrono::nanoseconds> wait;  ///< the same
 
  private:
   [[nodiscard]] hub::Ticket ticket(hub::RecordKind kind);

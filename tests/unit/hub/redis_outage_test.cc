@@ -11,6 +11,7 @@
 
 #include "ringcast/hub/redis_store.h"
 
+#include "log_capture.h"
 #include "redis_instance.h"
 #include "redis_server.h"
 
@@ -349,6 +350,24 @@ TEST_F(RedisOutageTest, WhenAllWasTrimmedUnreadThereIsOneGap) {
   add({"d"});
   ASSERT_TRUE(until({one.get()}, [&] { return one->sink.delivered.size() == 3; }));
   EXPECT_EQ(story(*one), (Story{"a", "gap", "d"}));
+}
+
+// Whether it was trimmed or lost, the stream does not tell.
+TEST_F(RedisOutageTest, NewestEventsThatWereReplacedAreAGapToo) {
+  const auto one = start();
+  add({"a"});
+  ASSERT_TRUE(until({one.get()}, [&] { return one->sink.delivered.size() == 1; }));
+  const test::LogCapture log;
+  const EventId next{one->sink.delivered[0].id.ms + 1, 0};
+  // What a failover does to a replica that was behind.
+  client_.pipeline({{"MULTI"},
+                    {"DEL", "ringcast:events"},
+                    {"XADD", "ringcast:events", to_string(next), "data", "other"},
+                    {"EXEC"}});
+  ASSERT_TRUE(until({one.get()}, [&] { return one->sink.delivered.size() == 3; }));
+  EXPECT_EQ(story(*one), (Story{"a", "gap", "other"}));
+  EXPECT_TRUE(log.says("it was trimmed before it was read")) << log.text();
+  EXPECT_TRUE(log.says("or Redis lost them and has newer ones")) << log.text();
 }
 
 TEST_F(RedisOutageTest, WhatWasReadMayGo) {
