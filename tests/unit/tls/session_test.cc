@@ -94,6 +94,7 @@ TEST(SessionHandshake, WhatIsTooOldOrUnknownIsRefusedInWords) {
            {{.max_version = TLS1_2_VERSION, .ciphers = "ECDHE-RSA-AES128-SHA256"}, "cipher suite"},
            {{.max_version = TLS1_2_VERSION, .ciphers = "AES128-GCM-SHA256"}, "cipher suite"},
            {{.min_version = TLS1_3_VERSION, .groups = "P-521"}, "group"},
+           {{.max_version = TLS1_2_VERSION, .signatures = "ECDSA+SHA224:RSA+SHA224"}, "verify"},
            {{.signatures = "ed25519"}, "cannot verify"},
            {{.protocols = {"h2"}}, "ALPN"},
        }) {
@@ -470,6 +471,13 @@ TEST(SessionTickets, ATicketOfAnOlderKeyIsTakenAndReplaced) {
     advance();
     EXPECT_FALSE(come_back(client, context, version).resumed);
   }
+}
+
+TEST(SessionTickets, NothingIsKeptForAClientThatTakesNoTickets) {
+  const Pair pair({.max_version = TLS1_2_VERSION, .options = SSL_OP_NO_TICKET});
+  EXPECT_TRUE(pair.client.connected());
+  // Not even a session ID to come back with.
+  EXPECT_EQ(pair.client.ticket(), nullptr);
 }
 
 TEST(SessionTickets, ATicketThatWasChangedIsNotTaken) {
