@@ -263,8 +263,11 @@ void RedisTail::on_checked(const redisReply* reply) {
   const bool is_exact = *first == last_;
   if (!copy_page(reply, is_exact)) return on_error("entries that make no sense");
   page_is_last_ = !full;
+  const bool gap_is_told = std::exchange(gap_is_told_, false);
   if (is_exact) {
     unanchored_ = false;
+  } else if (gap_is_told) {
+    // Appended before the stream could be raised.
   } else if (unanchored_) {
     page_is_held_ = true;
   } else {
@@ -288,6 +291,7 @@ void RedisTail::on_inspected(const redisReply* reply) {
   }
   if (state->last_generated == last_) {
     unanchored_ = true;
+    gap_is_told_ = false;
     removed_ = removed;
     page_is_last_ = true;
     page_unix_ms_ = now_.unix_ms;
@@ -326,6 +330,7 @@ void RedisTail::begin_raise(EventId found) {
   counters_.went_backwards.add();
   load_ = true;
   raise_ = true;
+  gap_is_told_ = true;
   // The raised entry counts as what is missing; what is appended after it is newer.
   const EventId id = next_id(last_);
   hole_ = {.id = id, .newest = last_, .oldest = std::nullopt};

@@ -128,9 +128,10 @@ class RedisTail final : public ReplyHandler {
   Command outstanding_ = Command::none;  // the reply that comes next; behind `read` is a `check`
   Command next_ = Command::check;
   PageSize page_size_;
-  std::size_t asked_ = 0;  // entries, of the last `check`
-  bool raise_ = false;     // to `last_`, before anything else
-  bool load_ = false;      // the sign-outs, once the page is used up
+  std::size_t asked_ = 0;     // entries, of the last `check`
+  bool gap_is_told_ = false;  // Redis went backwards: up to the next entry, whatever that is
+  bool raise_ = false;        // to `last_`, before anything else
+  bool load_ = false;         // the sign-outs, once the page is used up
   std::uint64_t retry_ns_ = 0;
   bool waits_for_room_ = false;
 

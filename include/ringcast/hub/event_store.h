@@ -37,8 +37,9 @@ class EventSink {
   /// Ends the streams of a session; `topic` is its user's own. False: no room, as above.
   [[nodiscard]] virtual bool deliver_sign_out(std::string_view topic, const SignOut& what) = 0;
   /// Tells all streams that events after `newest` up to the next one are missing. `id` is what the
-  /// hole counts as in the order: larger than every ID before, at most that of the last event that
-  /// is missing. `oldest` is the first event after the hole, if one is known. False: no room.
+  /// hole counts as in the order: at least that of the last event that is missing, since a stream
+  /// may come from inside the hole, and less than that of the first event after it. `oldest` is
+  /// that one, if it is known. False: no room.
   struct Hole {
     EventId id;
     EventId newest;
