@@ -20,7 +20,7 @@ enum class SessionState : std::uint8_t {
   handshaking,
   open,
   closed,      ///< one side said close_notify; nothing more is read or written
-  failed,      ///< see fault() and reason(); what is left of the output ends with an alert
+  failed,      ///< see fault() and reason(); the output may end with an alert for the peer
   taken_over,  ///< the record layer goes on with the connection
 };
 
@@ -66,8 +66,8 @@ class Session {
   ~Session();
 
   /// Takes what the peer has sent and appends what it says to `plaintext`, at most as many bytes.
-  /// Look at the output afterwards, whatever the state is: a handshake answers, a failure ends with
-  /// an alert. Bytes after the end are dropped.
+  /// Look at the output afterwards, whatever the state is: a handshake answers, and a failure mostly
+  /// with an alert. Bytes after the end are dropped.
   SessionState feed(std::string_view bytes, std::string& plaintext);
 
   /// Encrypts into the output. False when the session is not open (any more): nothing was written.
