@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { assertOrdered, assertSame, channel, Cluster, Ledger, shown, streamKey, withCluster } from './bridge.mjs';
 import { scratchFolder } from './identity.mjs';
-import { compareIds, random, sleep, until } from './harness.mjs';
+import { compareIds, random, request, sleep, until } from './harness.mjs';
 import { Stream } from './wire.mjs';
 
 const seed = Number(process.env.RINGCAST_SEED ?? Math.floor(Math.random() * 1e9));
@@ -318,6 +318,27 @@ describe('history that Redis has trimmed', () => {
 });
 
 describe('old positions while Redis is away', () => {
+  // 64 connections in their request phase: half of them may wait for old events.
+  test('LeaveHalfOfTheConnectionsToOthers', withCluster(1, { config: { ...smallHistory, server: { shards: 1, streams_per_shard: 200 } } }, async (cluster) => {
+    const [server] = cluster.servers;
+    const [reference] = await cluster.openAll();
+    const floor = reference.blocks[0].id;
+    for (let i = 0; i < 100; ++i) await server.publish({ data: `${i}` });
+    await reference.waitForCount(100);
+    await cluster.redis.cli('CLIENT', 'PAUSE', 2500, 'ALL');
+    const streams = await Promise.all(Array.from({ length: 50 }, () => Stream.open(server, { ...at(floor), paused: true })));
+    for (const stream of streams) stream.resume();
+    const refused = () => streams.filter((stream) => stream.named('refused').length === 1);
+    await until(() => refused().length === 18, () => `18 of 50 refused, not ${refused().length}`);
+    assert.equal(await server.metric('ringcast_streams_catching_up'), 32);
+    assert.equal((await request(`${server.url}/`)).status, 200, 'others are served');
+    for (const stream of streams.filter((each) => !refused().includes(each))) {
+      await stream.waitForCount(100, 10_000);
+      assert.deepEqual(stream.events.map(shown), reference.events.map(shown));
+    }
+    assert.equal(await server.metric('ringcast_streams_catching_up'), 0);
+  }));
+
   test('AreRefusedWithARetryAndServedWhenItIsBack', withCluster(2, { config: { ...smallHistory, stream: { retry_ms: 500 } } }, async (cluster) => {
     const [server] = cluster.servers;
     const [reference, other] = await cluster.openAll();
