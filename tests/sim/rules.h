@@ -29,7 +29,7 @@ struct Setup {
   bool scarce_slots = false;  ///< more clients than slots: refusals are in order
   bool late_high_water = false;
   bool unsteady_clock = false;
-  bool all_read = false;  ///< no client is slow, so none waits long for another
+  bool all_read = false;                  ///< no client is slow, so none waits long for another
   std::optional<RemoteOptions> remote{};  ///< instead of the embedded store
 };
 

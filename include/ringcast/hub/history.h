@@ -37,7 +37,7 @@ struct HistoryPage {
   };
 
   Found found = Found::exact;
-  EventId last;                   ///< the position after this page; of `beyond`, the newest event
+  EventId last;  ///< the position after this page; of `beyond`, the newest event
   /// The store holds nothing after `last`, and everything up to it has been delivered to the shards
   /// before this page.
   bool at_end = false;

@@ -66,8 +66,8 @@ class Session {
   ~Session();
 
   /// Takes what the peer has sent and appends what it says to `plaintext`, at most as many bytes.
-  /// Look at the output afterwards, whatever the state is: a handshake answers, and a failure mostly
-  /// with an alert. Bytes after the end are dropped.
+  /// Look at the output afterwards, whatever the state is: a handshake answers, and a failure
+  /// mostly with an alert. Bytes after the end are dropped.
   SessionState feed(std::string_view bytes, std::string& plaintext);
 
   /// Encrypts into the output. False when the session is not open (any more): nothing was written.
