@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ringcast/hub/embedded_store.h"
 #include "ringcast/hub/exchange.h"
 #include "ringcast/hub/hub.h"
 #include "ringcast/shard/shard.h"
