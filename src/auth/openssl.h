@@ -13,18 +13,12 @@
 #include <openssl/x509.h>
 
 #include "ringcast/auth/algorithm.h"
+#include "ringcast/base/free_by.h"
 
 /// What the sources of this module share of OpenSSL: owning pointers, bytes that are wiped, and the
 /// algorithms, fetched once for the process.
 namespace ringcast::auth {
 
-template <auto Free>
-struct FreeBy {
-  template <class T>
-  void operator()(T* pointer) const {
-    Free(pointer);
-  }
-};
 inline void free_bio(BIO* bio) {
   BIO_free(bio);
 }

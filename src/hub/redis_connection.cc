@@ -12,6 +12,7 @@
 
 #include "ringcast/base/assert.h"
 
+#include "redis_reply.h"
 #include "redis_resolver.h"
 #include "redis_socket.h"
 #include "redis_words.h"
@@ -38,12 +39,6 @@ std::string_view name_of(ConnectionRole role) {
       return "channel";
   }
   return "?";
-}
-
-std::string_view text_in(const redisReply* reply) {
-  const bool has_text = reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ||
-                        reply->type == REDIS_REPLY_ERROR;
-  return has_text ? std::string_view(reply->str, reply->len) : std::string_view();
 }
 
 /// The user may not, or this Redis (or what stands for it) has no such command.
@@ -259,7 +254,7 @@ void RedisConnection::Impl::ask(Step step, std::initializer_list<std::string_vie
 void RedisConnection::Impl::on_signed(Step step, const redisReply* reply) {
   if (state == State::ready) return on_role_again(reply);
   const std::string_view error =
-      reply->type == REDIS_REPLY_ERROR ? text_in(reply) : std::string_view();
+      reply->type == REDIS_REPLY_ERROR ? text_of(reply) : std::string_view();
   switch (step) {
     case Step::auth:
     case Step::select:
@@ -291,7 +286,7 @@ void RedisConnection::Impl::refuse(const std::string& reason) {
 
 void RedisConnection::Impl::on_role(const redisReply* reply) {
   if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0) return;
-  const std::string_view is = text_in(reply->element[0]);
+  const std::string_view is = text_of(reply->element[0]);
   if (is == "sentinel") {
     return refuse("what answers there is a Sentinel: redis.url must name the primary itself");
   }
@@ -299,7 +294,7 @@ void RedisConnection::Impl::on_role(const redisReply* reply) {
   note_departure();
   std::string primary;
   if (reply->elements >= 3 && reply->element[2]->type == REDIS_REPLY_INTEGER) {
-    primary = " (" + cleaned(text_in(reply->element[1])) + ":" +
+    primary = " (" + cleaned(text_of(reply->element[1])) + ":" +
               std::to_string(reply->element[2]->integer) + ")";
   }
   refuse("it is a replica, which takes no events: redis.url must name its primary" + primary);
@@ -312,7 +307,7 @@ void RedisConnection::Impl::note_departure() {
 
 void RedisConnection::Impl::note_run(const redisReply* reply) {
   constexpr std::string_view kField = "run_id:";
-  const std::string_view text = text_in(reply);
+  const std::string_view text = text_of(reply);
   const auto at = text.find(kField);
   if (at == std::string_view::npos) return;
   const auto value = text.substr(at + kField.size());
@@ -350,7 +345,7 @@ void RedisConnection::Impl::on_message(const redisReply* reply) {
   if (state == State::closed || subscriber == nullptr) return;
   heard_ns = now.mono_ns;
   if (subscribes_pending != 0 && reply->type == REDIS_REPLY_ARRAY && reply->elements != 0 &&
-      text_in(reply->element[0]) == "subscribe") {
+      text_of(reply->element[0]) == "subscribe") {
     --subscribes_pending;
   }
   subscriber->on_reply(0, reply);

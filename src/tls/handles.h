@@ -8,16 +8,10 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "ringcast/base/free_by.h"
+
 /// Owning pointers to what OpenSSL hands out.
 namespace ringcast::tls {
-
-template <auto Free>
-struct FreeBy {
-  template <class T>
-  void operator()(T* pointer) const {
-    Free(pointer);
-  }
-};
 
 inline void free_bio(BIO* bio) {
   BIO_free(bio);
