@@ -41,6 +41,10 @@ constexpr Unit kOne = Unit::one;
 constexpr std::string_view kLimited = "ringcast_limited_total";
 constexpr std::string_view kLimitedHelp = "Requests refused by each limit.";
 
+constexpr std::string_view kTlsFailed = "ringcast_tls_failed_total";
+constexpr std::string_view kTlsFailedHelp =
+    "Connections that TLS ended before they were streams, by the reason.";
+
 using Shard = shard::Counters;
 constexpr std::array kShardMetrics = std::to_array<Metric<Shard>>({
     {"ringcast_connections_accepted_total", kCounter, kOne, "Connections accepted.",
@@ -139,6 +143,30 @@ constexpr std::array kShardMetrics = std::to_array<Metric<Shard>>({
     {kLimited, kCounter, kOne, kLimitedHelp, &Shard::limited_publish_user,
      "limit=\"publish_per_second_per_user\""},
     {kLimited, kCounter, kOne, kLimitedHelp, &Shard::limited_login, "limit=\"login_per_minute\""},
+    {"ringcast_tls_handshakes_total", kCounter, kOne, "TLS handshakes completed.",
+     &Shard::handshakes},
+    {"ringcast_tls_handshakes_resumed_total", kCounter, kOne,
+     "Of these, resumed with a session ticket.", &Shard::handshakes_resumed},
+    {"ringcast_tls_handshakes_open", kGauge, kOne, "TLS handshakes under way.",
+     &Shard::handshakes_open},
+    {kTlsFailed, kCounter, kOne, kTlsFailedHelp, &Shard::handshakes_late, "reason=\"late\""},
+    {kTlsFailed, kCounter, kOne, kTlsFailedHelp, &Shard::handshakes_cut, "reason=\"client-left\""},
+    {kTlsFailed, kCounter, kOne, kTlsFailedHelp, &Shard::handshakes_no_agreement,
+     "reason=\"no-agreement\""},
+    {kTlsFailed, kCounter, kOne, kTlsFailedHelp, &Shard::handshakes_refused_by_client,
+     "reason=\"refused-by-client\""},
+    {kTlsFailed, kCounter, kOne, kTlsFailedHelp, &Shard::handshakes_broken, "reason=\"protocol\""},
+    {kTlsFailed, kCounter, kOne, kTlsFailedHelp, &Shard::handshakes_plain_http,
+     "reason=\"plain-http\""},
+    {kTlsFailed, kCounter, kOne, kTlsFailedHelp, &Shard::handshakes_not_tls, "reason=\"not-tls\""},
+    {"ringcast_streams_tls", kGauge, kOne, "Streams under TLS 1.3 without an SSL object.",
+     &Shard::streams_tls},
+    {"ringcast_streams_tls_openssl", kGauge, kOne, "Streams under TLS that have an SSL object.",
+     &Shard::streams_tls_openssl},
+    {"ringcast_streams_ended_tls_total", kCounter, kOne,
+     "Streams ended because what came under TLS may not come.", &Shard::streams_ended_tls},
+    {"ringcast_redirects_total", kCounter, kOne, "Plain requests sent to HTTPS.",
+     &Shard::redirects},
     {"ringcast_turns_total", kCounter, kOne, "Turns of the event loop.", &Shard::turns},
     {"ringcast_turn_max_seconds", kGauge, Unit::ns_to_seconds,
      "Longest turn of the event loop so far.", &Shard::turn_ns_max},

@@ -80,7 +80,7 @@ void resolve_paths(Config& config, const std::filesystem::path& folder) {
 }  // namespace
 
 bool operator==(const Config& a, const Config& b) {
-  return a.server == b.server && a.auth == b.auth && a.cors == b.cors &&
+  return a.server == b.server && a.tls == b.tls && a.auth == b.auth && a.cors == b.cors &&
          fields(a.stream) == fields(b.stream) && fields(a.history) == fields(b.history) &&
          fields(a.limits) == fields(b.limits) && a.redis == b.redis && a.log == b.log;
 }

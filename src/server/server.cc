@@ -306,7 +306,9 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
                                  .ring = {.slots = capacity.slots, .descriptors = descriptors},
                                  .listeners = {},
                                  .cpu = config.server.pin ? cpus[i % cpus.size()] : -1};
-    for (const Listeners& each : listeners) options.listeners.push_back(each.descriptors[i]);
+    for (const Listeners& each : listeners) {
+      options.listeners.push_back({.descriptor = each.descriptors[i]});
+    }
     shards.push_back(std::make_unique<ShardThread>(std::move(options), services, *exchange));
   }
   for (const auto& shard : shards) shard->start();

@@ -117,13 +117,14 @@ void ShardThread::run() {
         if (listening && !shard.value()->accepting()) {
           listening = false;
           // While they are open the kernel still sends a share of new connections here.
-          for (const int descriptor : std::exchange(options_.listeners, {})) close(descriptor);
+          for (const auto& listener : std::exchange(options_.listeners, {}))
+            close(listener.descriptor);
         }
         if (!shard.value()->finished()) mine.wait(idle);
       }
     }
   }
-  for (const int descriptor : options_.listeners) close(descriptor);
+  for (const shard::Listener& listener : options_.listeners) close(listener.descriptor);
   started_.happen();
   finished_.happen();
   released_.wait();

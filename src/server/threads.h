@@ -64,8 +64,8 @@ class ShardThread {
   struct Options {
     shard::ShardOptions shard;
     uring::RingOptions ring;
-    std::vector<int> listeners;  ///< taken over
-    int cpu = -1;                ///< to pin to; -1 = none
+    std::vector<shard::Listener> listeners;  ///< taken over
+    int cpu = -1;                            ///< to pin to; -1 = none
   };
 
   ShardThread(Options options, const shard::Services& services, hub::Exchange& exchange);

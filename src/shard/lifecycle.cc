@@ -15,7 +15,7 @@ constexpr std::uint32_t kLingerMs = 2'000;
 
 }  // namespace
 
-Lifecycle::Lifecycle(Context& context, std::vector<int> listeners, std::size_t connections_max)
+Lifecycle::Lifecycle(Context& context, std::vector<Listener> listeners, std::size_t connections_max)
     : context_(context), listeners_(std::move(listeners)) {
   const std::size_t each = std::clamp<std::size_t>(
       connections_max / 2 / std::max<std::size_t>(listeners_.size(), 1), 1, kAcceptsPerListenerMax);
@@ -43,7 +43,7 @@ void Lifecycle::arm_accepts(std::size_t connections_free) {
     accept.armed = true;
     accept.handle = context_.table.handle(*slot);
     ++accepts_armed_;
-    context_.ring.accept(listeners_[accept.listener], accept.handle, accept.peer);
+    context_.ring.accept(listeners_[accept.listener].descriptor, accept.handle, accept.peer);
   }
 }
 

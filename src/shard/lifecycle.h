@@ -16,7 +16,7 @@ namespace ringcast::shard {
 class Lifecycle {
  public:
   /// At most half of `connections_max` is for accepts that are armed.
-  Lifecycle(Context& context, std::vector<int> listeners, std::size_t connections_max);
+  Lifecycle(Context& context, std::vector<Listener> listeners, std::size_t connections_max);
 
   // --- accepting
 
@@ -83,7 +83,7 @@ class Lifecycle {
   void settle_if_quiet(uring::Slot slot);
 
   Context& context_;
-  std::vector<int> listeners_;
+  std::vector<Listener> listeners_;
   std::deque<Accept> accepts_;
   std::size_t accepts_armed_ = 0;
   bool accepting_ = true;

@@ -30,7 +30,7 @@ std::size_t connections_max(std::uint32_t slots) {
 
 struct Shard::Parts {
   Parts(const ShardOptions& options, const Services& services, hub::Exchange& exchange,
-        uring::Ring& ring, std::vector<int> listeners, Counters& counters, StreamTable table,
+        uring::Ring& ring, std::vector<Listener> listeners, Counters& counters, StreamTable table,
         std::unique_ptr<sse::BroadcastLog> log)
       : context(options, services, exchange, ring, counters, std::move(table), std::move(log)),
         lifecycle(context, std::move(listeners), connections_max(options.slots)),
@@ -73,7 +73,7 @@ struct Shard::Parts {
 
 Result<std::unique_ptr<Shard>> Shard::create(const ShardOptions& options, const Services& services,
                                              hub::Exchange& exchange, uring::Ring& ring,
-                                             std::vector<int> listeners, Counters& counters) {
+                                             std::vector<Listener> listeners, Counters& counters) {
   auto table = StreamTable::create(options.slots);
   if (!table) return table.error();
   auto log = sse::BroadcastLog::create(

@@ -12,6 +12,7 @@
 #include "ringcast/base/assert.h"
 
 #include "context_impl.h"
+#include "ssl_end.h"
 
 namespace ringcast::tls {
 namespace {
@@ -99,7 +100,7 @@ SslContextHandle make_ssl_context(const Context::Impl& impl) {
   SSL_CTX_set_tlsext_servername_callback(context, choose_certificates);
   SSL_CTX_set_tlsext_servername_arg(context, const_cast<Context::Impl*>(&impl));
   use_ticket_keys(context, *impl.ticket_keys);
-  observe_sessions(context);
+  SslEnd::observe(context);
   return made;
 }
 

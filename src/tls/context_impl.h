@@ -27,7 +27,4 @@ struct Context::Impl {
 /// Seals and opens tickets of `context` with `keys`, which must outlive its sessions.
 void use_ticket_keys(SSL_CTX* context, const TicketKeys& keys);
 
-/// Tells the Session, which every `SSL` has as its app data, the secrets and the records.
-void observe_sessions(SSL_CTX* context);
-
 }  // namespace ringcast::tls

@@ -38,6 +38,12 @@ iovec piece_of(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+void ReadKey::forget() {
+  OPENSSL_cleanse(key_.data(), key_.size());
+  OPENSSL_cleanse(iv_.data(), iv_.size());
+  derived_ = false;
+}
+
 RecordLayer::RecordLayer(RecordCipher& cipher, const Takeover& from)
     : write_sequence_(from.write.sequence),
       read_sequence_(from.read.sequence),
@@ -201,7 +207,7 @@ std::size_t RecordLayer::seal_key_update(RecordCipher& cipher, UpdateRequest req
 // Reading
 
 Incoming RecordLayer::read(RecordCipher& cipher, HalfRecord& half,
-                           std::span<const std::byte>& input) {
+                           std::span<const std::byte>& input, ReadKey* kept) {
   if ((flags_ & kReadable) == 0) {
     // RFC 8446 section 6.1: what comes after the end is ignored.
     input = {};
@@ -222,37 +228,36 @@ Incoming RecordLayer::read(RecordCipher& cipher, HalfRecord& half,
   if (half.body_size_ == 0 && input.size() >= half.body_bytes()) {
     const auto body = input.first(half.body_bytes());
     input = input.subspan(body.size());
-    const Incoming incoming = open(cipher, half.header_, body);
+    const Incoming incoming = open(cipher, half.header_, body, kept);
     half.clear();
     return incoming;
   }
   if (!half.take_body(input)) return {};
-  const Incoming incoming = open(cipher, half.header_, {half.body_.get(), half.body_bytes()});
+  const Incoming incoming = open(cipher, half.header_, {half.body_.get(), half.body_bytes()}, kept);
   half.clear();
   return incoming;
 }
 
 Incoming RecordLayer::open(RecordCipher& cipher, std::span<const std::byte, kHeaderBytes> header,
-                           std::span<const std::byte> body) {
-  // Derived each time: a place for the key would make every stream larger, for what hardly any
-  // does.
-  std::array<std::byte, 32> key_place;
-  const std::span key = std::span(key_place).first(key_bytes(suite()));
-  const std::span secret = std::span(read_secret_).first(secret_bytes(suite()));
-  Nonce iv;
-  const bool derived = cipher.expand_label(suite(), secret, "key", key) &&
-                       cipher.expand_label(suite(), secret, "iv", iv);
-  std::optional<std::span<const std::byte>> inner;
-  if (derived) {
-    inner = cipher.open({.suite = suite(), .key = key, .nonce = nonce_of(iv, read_sequence_)},
-                        header, body);
+                           std::span<const std::byte> body, ReadKey* kept) {
+  // Derived each time if the caller keeps none: a place for the key would make every stream larger,
+  // for what hardly any does.
+  ReadKey once;
+  ReadKey& reading = kept != nullptr ? *kept : once;
+  const std::span key = std::span(reading.key_).first(key_bytes(suite()));
+  if (!reading.derived_) {
+    const std::span secret = std::span(read_secret_).first(secret_bytes(suite()));
+    reading.derived_ = cipher.expand_label(suite(), secret, "key", key) &&
+                       cipher.expand_label(suite(), secret, "iv", reading.iv_);
+    if (!reading.derived_) return refuse(Alert::internal_error);
   }
-  OPENSSL_cleanse(key_place.data(), key_place.size());
-  OPENSSL_cleanse(iv.data(), iv.size());
-  if (!derived) return refuse(Alert::internal_error);
+  const auto inner = cipher.open(
+      {.suite = suite(), .key = key, .nonce = nonce_of(reading.iv_, read_sequence_)}, header, body);
   if (!inner) return refuse(Alert::bad_record_mac);
   ++read_sequence_;
-  return follow(cipher, *inner);
+  const Incoming incoming = follow(cipher, *inner);
+  if (incoming.kind == Incoming::Kind::key_update) reading.forget();
+  return incoming;
 }
 
 Incoming RecordLayer::follow(RecordCipher& cipher, std::span<const std::byte> inner) {

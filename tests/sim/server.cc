@@ -82,7 +82,7 @@ Server::Server(World& world, Network& network, const Setup& setup)
     auto made = shard::Shard::create(
         options,
         {.policy = policy, .addresses = addresses_, .users = users_, .signed_out = signed_out_},
-        *exchange_, *rings_[i + 1], {listeners_[i]}, *counters_[i]);
+        *exchange_, *rings_[i + 1], {{.descriptor = listeners_[i]}}, *counters_[i]);
     RC_ASSERT(made.ok());
     shards_.push_back(std::move(made).value());
     ring(i).kept = [this, i] { return kept(i); };

@@ -10,6 +10,7 @@
 #include "ringcast/auth/access.h"
 #include "ringcast/base/result.h"
 #include "ringcast/config/server_options.h"
+#include "ringcast/config/tls_options.h"
 #include "ringcast/http/cors.h"
 #include "ringcast/hub/redis_options.h"
 #include "ringcast/shard/options.h"
@@ -20,6 +21,7 @@ namespace ringcast::config {
 /// configuration of a server that was given no file.
 struct Config {
   ServerOptions server;
+  TlsOptions tls;
   auth::AuthOptions auth;
   http::CorsOptions cors{.allow_origins = {}, .allow_credentials = true};
   shard::StreamOptions stream;

@@ -57,7 +57,21 @@ struct alignas(64) Counters {
   Counter limited_connect_address;
   Counter limited_streams_address;
   Counter limited_publish_user;
-  Counter limited_login;  ///< for each address and for each user name
+  Counter limited_login;            ///< for each address and for each user name
+  Counter handshakes;               ///< TLS ones that were completed
+  Counter handshakes_resumed;       ///< of these, with a ticket
+  Counter handshakes_open;          ///< gauge: under way
+  Counter handshakes_late;          ///< did not end in time, or made room for others
+  Counter handshakes_cut;           ///< the client left in the middle
+  Counter handshakes_no_agreement;  ///< tls::SessionFault, one each
+  Counter handshakes_refused_by_client;
+  Counter handshakes_broken;  ///< `protocol`; also after the handshake, until it is a stream
+  Counter handshakes_plain_http;
+  Counter handshakes_not_tls;
+  Counter streams_tls;          ///< gauge: with a record layer of their own
+  Counter streams_tls_openssl;  ///< gauge: with an `SSL` object
+  Counter streams_ended_tls;    ///< what came under TLS was not what may come
+  Counter redirects;            ///< from plain HTTP to HTTPS
   Counter turns;
   Counter turn_ns_max;  ///< longest turn of the loop so far
   Counter cpu_ns;       ///< CPU time of the thread, read once a second

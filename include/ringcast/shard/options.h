@@ -58,6 +58,20 @@ struct LimitOptions {
   Refusal refusal = Refusal::automatic;
 };
 
+/// What encrypts a stream under TLS 1.3; one under TLS 1.2 always has its `SSL` object.
+enum class StreamRecords : std::uint8_t {
+  own,      ///< tls::RecordLayer, 160 bytes
+  openssl,  ///< the `SSL` object of its handshake, 16 KB
+};
+
+struct TlsOptions {
+  std::uint32_t handshake_seconds = 10;  ///< a handshake must be done within
+  std::uint32_t handshakes_max = 256;    ///< under way at a time; more wait to be accepted
+  StreamRecords records = StreamRecords::own;
+
+  friend bool operator==(const TlsOptions&, const TlsOptions&) = default;
+};
+
 /// Sends are spaced by whole milliseconds.
 inline constexpr std::uint32_t kStreamSendsPerSecondMax = 1'000;
 /// The encoded frame of an event may be this many times its body (every byte a line end).
@@ -87,6 +101,13 @@ struct ShardOptions {
   StreamOptions stream;
   HistoryOptions history;
   LimitOptions limits;
+  TlsOptions tls;
+};
+
+/// A listening socket.
+struct Listener {
+  int descriptor = -1;
+  bool tls = false;  ///< its clients speak TLS; Policy::tls is not null then
 };
 
 }  // namespace ringcast::shard

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "ringcast/auth/access.h"
@@ -8,6 +9,7 @@
 #include "ringcast/http/cors.h"
 #include "ringcast/http/origin.h"
 #include "ringcast/shard/options.h"
+#include "ringcast/tls/context.h"
 
 namespace ringcast::shard {
 
@@ -18,7 +20,10 @@ struct Policy {
   http::CorsPolicy cors;
   std::vector<http::Origin> public_origins;  ///< the server's own, as browsers see it
   std::vector<IpNetwork> trusted_proxies;
-  LimitOptions limits;  ///< of these the rates, the counts and `refusal`
+  LimitOptions limits;                      ///< of these the rates, the counts and `refusal`
+  std::shared_ptr<const tls::Context> tls;  ///< of new connections; null: no listener speaks TLS
+  /// `https://host[:port]`: who speaks to a plain listener is sent there; empty = is served.
+  std::string redirect_to;
 };
 
 }  // namespace ringcast::shard

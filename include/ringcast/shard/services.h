@@ -8,6 +8,7 @@
 #include "ringcast/shard/policy.h"
 #include "ringcast/shard/rate_table.h"
 #include "ringcast/shard/signed_out.h"
+#include "ringcast/tls/record_cipher.h"
 
 namespace ringcast::shard {
 
@@ -20,6 +21,8 @@ struct Services {
   auth::PasswordDesk* passwords = nullptr;  ///< null: there is no sign-in by password
   auth::AuditSink* audit = nullptr;         ///< null: audit lines are not written
   std::uint64_t request_id_base = 0;        ///< random, so that IDs of two processes differ
+  /// Null: each shard has its own. For tests whose shards share a thread, and that watch it.
+  tls::RecordCipher* record_cipher = nullptr;
 };
 
 /// The buckets of each entry of the two tables.

@@ -27,7 +27,7 @@ class Shard {
   /// `listeners` are listening sockets of this shard alone; the caller closes them.
   [[nodiscard]] static Result<std::unique_ptr<Shard>> create(
       const ShardOptions& options, const Services& services, hub::Exchange& exchange,
-      uring::Ring& ring, std::vector<int> listeners, Counters& counters);
+      uring::Ring& ring, std::vector<Listener> listeners, Counters& counters);
   ~Shard();
 
   /// Handles what has arrived, appends news, sends one slice. Returns how long the caller may wait

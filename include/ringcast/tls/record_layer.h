@@ -55,6 +55,26 @@ struct Incoming {
   std::span<const std::byte> plaintext{};  ///< valid until the cipher's next use
 };
 
+/// The key of the peer's records, for a caller who reads often: deriving it takes longer than
+/// opening an event does. One for each layer; `RecordLayer::read` fills it. Wiped when it ends.
+class ReadKey {
+ public:
+  ReadKey() = default;
+  ~ReadKey() { forget(); }
+  ReadKey(const ReadKey&) = delete;
+  ReadKey& operator=(const ReadKey&) = delete;
+
+  /// To be called before it is used with another layer.
+  void forget();
+
+ private:
+  friend class RecordLayer;
+
+  std::array<std::byte, 32> key_{};
+  std::array<std::byte, kNonceBytes> iv_{};
+  bool derived_ = false;
+};
+
 /// TLS 1.3 records of one connection after its handshake (RFC 8446 section 5), in 160 bytes:
 ///
 ///        write ──► [ seal, sequence + 1 ] ──► caller's scratch ──► socket, or the tail as it is
@@ -112,9 +132,10 @@ class RecordLayer {
   [[nodiscard]] bool answer_due() const { return (flags_ & kAnswerDue) != 0; }
 
   /// Takes the next record off `half` and the front of `input`, opens it and follows it. Repeat it
-  /// until `incomplete`, or until `input` and `half` are empty.
+  /// until `incomplete`, or until `input` and `half` are empty. With `kept` the key is derived only
+  /// when it has changed.
   [[nodiscard]] Incoming read(RecordCipher& cipher, HalfRecord& half,
-                              std::span<const std::byte>& input);
+                              std::span<const std::byte>& input, ReadKey* kept = nullptr);
 
  private:
   enum Flag : std::uint8_t { kWritable = 1, kReadable = 2, kAnswerDue = 4 };
@@ -128,7 +149,7 @@ class RecordLayer {
   [[nodiscard]] std::uint64_t records_before_update() const;
 
   [[nodiscard]] Incoming open(RecordCipher& cipher, std::span<const std::byte, kHeaderBytes> header,
-                              std::span<const std::byte> body);
+                              std::span<const std::byte> body, ReadKey* kept);
   [[nodiscard]] Incoming follow(RecordCipher& cipher, std::span<const std::byte> inner);
   [[nodiscard]] Incoming follow_handshake(RecordCipher& cipher, std::span<const std::byte> message);
   [[nodiscard]] Incoming refuse(Alert alert);

@@ -11,11 +11,11 @@
 #include "ringcast/tls/record_cipher.h"
 #include "ringcast/tls/traffic.h"
 
-struct ssl_ctx_st;
-struct ssl_st;
-
 namespace ringcast::tls {
 
+class SslEnd;
+
+/// Of either side.
 enum class SessionState : std::uint8_t {
   handshaking,
   open,
@@ -78,7 +78,7 @@ class Session {
 
   /// What is to be sent to the peer, in this order with what was taken before.
   [[nodiscard]] std::string take_output();
-  [[nodiscard]] bool has_output() const { return !output_.empty(); }
+  [[nodiscard]] bool has_output() const;
 
   [[nodiscard]] SessionState state() const { return state_; }
   [[nodiscard]] SessionFault fault() const { return fault_; }
@@ -92,11 +92,7 @@ class Session {
   /// Whether a ticket spared the certificate.
   [[nodiscard]] bool resumed() const;
 
-  /// What is needed to go on without the `SSL` object.
-  struct Handover {
-    Takeover keys;
-    std::string half_record;  ///< the beginning of a record that has not wholly arrived
-  };
+  using Handover = tls::Handover;
   /// Only for TLS 1.3 while open, and not for a client that wants short records (RFC 6066 section
   /// 4): nothing then, and the session goes on. Otherwise the `SSL` object is freed. Take the
   /// output afterwards and send it before any record of one's own: it may have an answer to a
@@ -104,45 +100,22 @@ class Session {
   [[nodiscard]] std::optional<Handover> take_over(RecordCipher& cipher);
 
  private:
-  /// What the callbacks of OpenSSL have told of one direction under TLS 1.3.
-  struct Direction {
-    // The secret is that of the first key, the sequence that of the present one. Under TLS 1.2
-    // there is no secret, but records of application data are counted as well.
-    TrafficSecret secret;
-    std::uint32_t key_updates = 0;  // since
-  };
-  friend void observe_sessions(ssl_ctx_st* context);
-  struct Callbacks;
-  struct SslFree {
-    void operator()(ssl_st* ssl) const;
-  };
-
   void sniff(std::string_view front);
   void process(std::string_view record, std::string& plaintext);
-  void read_all(std::string& plaintext);
   void fail(SessionFault fault, std::string reason);
+  void fail_by_openssl();
   [[nodiscard]] bool live() const {
     return state_ == SessionState::handshaking || state_ == SessionState::open;
   }
-  [[nodiscard]] bool finished() const;  // the handshake, and nothing has failed since
-  [[nodiscard]] bool can_be_taken_over() const;
-  [[nodiscard]] bool answer_key_update();
-  [[nodiscard]] static bool catch_up(RecordCipher& cipher, CipherSuite suite, Direction& direction);
 
   SessionState state_ = SessionState::handshaking;
   SessionFault fault_ = SessionFault::none;
   bool sniffed_ = false;
   SessionLimits limits_;
   std::uint32_t handshake_bytes_ = 0;
-  bool renegotiates_ = false;
   std::shared_ptr<const Context> context_;
-  std::unique_ptr<ssl_st, SslFree> ssl_;
-  std::string_view incoming_;  // what OpenSSL may read now: one record, while `process` runs
-  std::string partial_;        // the beginning of a record
-  std::string output_;
+  std::unique_ptr<SslEnd> end_;
   std::string reason_;
-  Direction write_;
-  Direction read_;
 };
 
 }  // namespace ringcast::tls

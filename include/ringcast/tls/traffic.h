@@ -3,10 +3,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 /// What is handed over when a connection leaves its `SSL` object: enough to go on writing and
-/// reading TLS 1.3 records where that object stopped. `Session::take_over` produces it,
-/// `RecordLayer` continues with it.
+/// reading TLS 1.3 records where that object stopped. `Session::take_over` and
+/// `ClientSession::take_over` produce it, `RecordLayer` continues with it.
 namespace ringcast::tls {
 
 /// The numbers of RFC 8446 appendix B.4.
@@ -43,6 +44,12 @@ struct Takeover {
   CipherSuite suite = CipherSuite::aes_128_gcm_sha256;
   TrafficSecret write;  // ours to the peer
   TrafficSecret read;   // the peer's to us
+};
+
+/// What is needed to go on without the `SSL` object.
+struct Handover {
+  Takeover keys;
+  std::string half_record;  ///< the beginning of a record that has not wholly arrived
 };
 
 }  // namespace ringcast::tls

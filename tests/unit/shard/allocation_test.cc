@@ -123,7 +123,7 @@ class Allocation : public testing::TestWithParam<uring::Descriptors> {
                                        .addresses = table_,
                                        .users = table_,
                                        .signed_out = signed_out_},
-                                      *exchange_, *ring_, {listener_}, counters_);
+                                      *exchange_, *ring_, {{.descriptor = listener_}}, counters_);
     ASSERT_TRUE(shard) << shard.error().message;
     shard_ = std::move(shard).value();
   }
