@@ -2,8 +2,11 @@
 
 #include "ringcast/auth/keys.h"
 #include "ringcast/auth/password_file.h"
+#include "ringcast/base/time.h"
 #include "ringcast/config/command_line.h"
 #include "ringcast/hub/redis_options.h"
+#include "ringcast/tls/context.h"
+#include "ringcast/tls/ticket_keys.h"
 
 namespace ringcast::config {
 namespace {
@@ -30,6 +33,18 @@ void add_faults(const hub::RedisOptions& options, Faults& faults) {
   if (!whole) faults.push_back(whole.error().message);
 }
 
+void add_faults(const TlsOptions& options, Faults& faults, Faults& warnings) {
+  if (options.listen.empty()) return;
+  const Time now = read_clock();
+  const auto loaded = tls::Context::load(certificate_files(options),
+                                         std::make_shared<const tls::TicketKeys>(now), now);
+  if (!loaded) {
+    faults.push_back("tls: " + loaded.error().message);
+  } else {
+    warnings = loaded.value().warnings;
+  }
+}
+
 }  // namespace
 
 int run_check(const std::string& path, std::ostream& out, std::ostream& err) {
@@ -39,9 +54,12 @@ int run_check(const std::string& path, std::ostream& out, std::ostream& err) {
     return kUsageExitCode;
   }
   Faults faults;
+  Faults warnings;
+  add_faults(config.value().tls, faults, warnings);
   add_faults(config.value().auth, faults);
   add_faults(config.value().redis, faults);
   for (const std::string& fault : faults) err << path << ": " << fault << '\n';
+  for (const std::string& text : warnings) err << path << ": warning: tls: " << text << '\n';
   if (!faults.empty()) return kUsageExitCode;
   out << to_toml(config.value());
   return 0;

@@ -70,6 +70,8 @@ void resolve_paths(Config& config, const std::filesystem::path& folder) {
     if (!path.empty()) path = (folder / path).string();  // an absolute one stays as it is
   };
   resolve(config.server.state_directory);
+  std::ranges::for_each(config.tls.certificates, resolve);
+  std::ranges::for_each(config.tls.private_keys, resolve);
   resolve(config.auth.keys.secret_file);
   std::ranges::for_each(config.auth.keys.key_files, resolve);
   resolve(config.auth.keys.jwks_file);

@@ -22,18 +22,54 @@ void add_history(const Config& config, Contradictions& found) {
 }
 
 void add_addresses(const Config& config, Contradictions& found) {
-  const auto& listen = config.server.listen;
-  for (std::size_t i = 0; i < listen.size(); ++i) {
-    const bool twice = std::find(listen.begin(), listen.begin() + static_cast<std::ptrdiff_t>(i),
-                                 listen[i]) != listen.begin() + static_cast<std::ptrdiff_t>(i);
-    if (twice && listen[i].port != 0) {
-      found.push_back({"server.listen", "server.listen", to_string(listen[i]) + " is there twice"});
-    }
+  struct Listed {
+    std::string_view key;
+    ListenAddress address;
+  };
+  std::vector<Listed> all;
+  for (const ListenAddress& address : config.server.listen) {
+    all.push_back({"server.listen", address});
   }
+  for (const ListenAddress& address : config.tls.listen) all.push_back({"tls.listen", address});
   const AdminListen& admin = config.server.admin_listen;
-  if (admin && admin->port != 0 && std::ranges::count(listen, *admin) > 0) {
+  if (admin) all.push_back({"server.admin_listen", *admin});
+  for (auto later = all.begin(); later != all.end(); ++later) {
+    const auto earlier = std::find_if(
+        all.begin(), later, [&](const Listed& listed) { return listed.address == later->address; });
+    if (earlier == later || later->address.port == 0) continue;
     found.push_back(
-        {"server.admin_listen", "server.listen", to_string(*admin) + " is also in server.listen"});
+        {later->key, earlier->key,
+         to_string(later->address) + (earlier->key == later->key
+                                          ? " is there twice"
+                                          : " is also in " + std::string(earlier->key))});
+  }
+  if (config.server.listen.empty() && config.tls.listen.empty()) {
+    found.push_back({"server.listen", "tls.listen",
+                     "is empty, and tls.listen too: nobody could connect to the server"});
+  }
+}
+
+void add_tls(const Config& config, Contradictions& found) {
+  const TlsOptions& tls = config.tls;
+  if (tls.listen.empty()) {
+    if (!tls.redirect_to.empty()) {
+      found.push_back({"tls.redirect_to", "tls.listen",
+                       "sends clients to HTTPS, but tls.listen is empty: nobody answers there"});
+    }
+    return;  // nothing else of it is looked at
+  }
+  const std::size_t certificates = tls.certificates.size();
+  const std::size_t keys = tls.private_keys.size();
+  if (certificates == 0) {
+    found.push_back({"tls.listen", "tls.certificate",
+                     keys == 0 ? "needs a tls.certificate and its tls.private_key"
+                               : "needs a tls.certificate"});
+  } else if (keys == 0) {
+    found.push_back({"tls.certificate", "tls.private_key", "needs its tls.private_key"});
+  } else if (certificates != keys) {
+    found.push_back({"tls.private_key", "tls.certificate",
+                     "must name a file for each of tls.certificate, in the same order: " +
+                         std::to_string(certificates) + ", not " + std::to_string(keys)});
   }
 }
 
@@ -105,6 +141,7 @@ std::vector<Contradiction> contradictions(const Config& config) {
   std::vector<Contradiction> found;
   add_history(config, found);
   add_addresses(config, found);
+  add_tls(config, found);
   add_event_names(config, found);
   add_auth(config, found);
   add_cors(config, found);

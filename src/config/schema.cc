@@ -7,6 +7,7 @@
 
 #include "access_values.h"
 #include "redis_values.h"
+#include "tls_values.h"
 
 namespace ringcast::config {
 namespace {
@@ -27,6 +28,7 @@ constexpr std::uint32_t kEventBytesMax = 64u << 20;
 constexpr std::uint64_t kHistoryEventsMin = 4;
 constexpr std::uint64_t kHistoryEventsMax = std::uint64_t{1} << 24;
 constexpr std::uint64_t kHistoryBytesMax = std::uint64_t{64} << 30;
+constexpr std::uint32_t kHandshakesMax = 65'536;
 constexpr std::uint64_t kRedisEventsMax = 100'000'000;
 
 constexpr Choice<DescriptorChoice> kDescriptors[] = {{"auto", DescriptorChoice::automatic},
@@ -40,6 +42,8 @@ constexpr Choice<shard::SlowConsumer> kSlowConsumers[] = {
 constexpr Choice<shard::Refusal> kRefusals[] = {{"auto", shard::Refusal::automatic},
                                                 {"status", shard::Refusal::status},
                                                 {"retry", shard::Refusal::retry}};
+constexpr Choice<shard::StreamRecords> kRecordLayers[] = {
+    {"own", shard::StreamRecords::own}, {"openssl", shard::StreamRecords::openssl}};
 constexpr Choice<admin::LogLevel> kLevels[] = {
     {"trace", admin::LogLevel::trace}, {"debug", admin::LogLevel::debug},
     {"info", admin::LogLevel::info},   {"warning", admin::LogLevel::warning},
@@ -77,7 +81,7 @@ constexpr Effect kRestart = Effect::restart;
 constexpr Effect kReload = Effect::reload;
 
 constexpr std::array kSchema = std::to_array<Key>({
-    {"server", "listen", kRestart, "plain HTTP; port 0 = any free one",
+    {"server", "listen", kRestart, "plain HTTP, [] = none; port 0 = any free one",
      [](const Value& v, Config& c) { v.read(c.server.listen, kListenMax); },
      [](const Config& c) { return text(c.server.listen); }},
     {"server", "admin_listen", kRestart, "metrics, health, readiness; \"\" = off",
@@ -119,6 +123,30 @@ constexpr std::array kSchema = std::to_array<Key>({
        read_own_origins(v, c.server.public_origins, kOwnOriginsMax);
      },
      [](const Config& c) { return strings_text(c.server.public_origins); }},
+
+    {"tls", "listen", kRestart, "HTTPS, [] = none; port 0 = any free one",
+     [](const Value& v, Config& c) { v.read(c.tls.listen, kListenMax); },
+     [](const Config& c) { return text(c.tls.listen); }},
+    {"tls", "certificate", kReload, "PEM, one file or several: the server's, then its issuers",
+     [](const Value& v, Config& c) { read_certificates(v, c.tls.certificates); },
+     [](const Config& c) { return files_text(c.tls.certificates); }},
+    {"tls", "private_key", kReload, "PEM, as many files in the same order",
+     [](const Value& v, Config& c) { read_private_keys(v, c.tls.private_keys); },
+     [](const Config& c) { return files_text(c.tls.private_keys); }},
+    {"tls", "redirect_to", kReload,
+     "\"https://host[:port]\", where requests on server.listen are sent; \"\" = they are served",
+     [](const Value& v, Config& c) { read_redirect(v, c.tls.redirect_to); },
+     [](const Config& c) { return string_text(c.tls.redirect_to); }},
+    {"tls", "handshake_seconds", kRestart, "seconds in which a handshake must be done",
+     [](const Value& v, Config& c) { v.read(c.tls.connections.handshake_seconds, 1, 600); },
+     [](const Config& c) { return text(c.tls.connections.handshake_seconds); }},
+    {"tls", "handshakes_max", kRestart, "of each shard at a time; more wait to be accepted",
+     [](const Value& v, Config& c) { v.read(c.tls.connections.handshakes_max, 1, kHandshakesMax); },
+     [](const Config& c) { return text(c.tls.connections.handshakes_max); }},
+    {"tls", "record_layer", kRestart,
+     "of streams under TLS 1.3: \"own\", small; or \"openssl\", 16 KB each",
+     [](const Value& v, Config& c) { v.read(c.tls.connections.records, kRecordLayers); },
+     [](const Config& c) { return text(c.tls.connections.records, kRecordLayers); }},
 
     {"auth", "required", kReload, "false = everybody is anonymous and may do everything",
      [](const Value& v, Config& c) { v.read(c.auth.required); },

@@ -225,6 +225,23 @@ bool Value::read_each(const Count& count,
   return good;
 }
 
+bool Value::read_one_or_each(const Count& count,
+                             const std::function<Result<void>(const std::string&)>& take) const {
+  if (const auto* const string = node_.as_string()) {
+    const Result<void> taken = take(string->get());
+    if (!taken) fail(taken.error().message);
+    return taken.ok();
+  }
+  if (node_.is_array()) return read_each(count, take);
+  expected(node_, "a string or an array of strings");
+  return false;
+}
+
+bool Value::is_empty_text() const {
+  const auto* const string = node_.as_string();
+  return string != nullptr && string->get().empty();
+}
+
 void Value::read(std::vector<ListenAddress>& out, std::size_t most) const {
   std::vector<ListenAddress> addresses;
   const auto take = [&addresses](const std::string& text) -> Result<void> {
@@ -236,7 +253,7 @@ void Value::read(std::vector<ListenAddress>& out, std::size_t most) const {
     addresses.push_back(address.value());
     return {};
   };
-  if (read_each({1, most, "addresses"}, take)) out = std::move(addresses);
+  if (read_each({0, most, "addresses"}, take)) out = std::move(addresses);
 }
 
 void Value::read(std::optional<ListenAddress>& out) const {

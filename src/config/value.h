@@ -56,6 +56,7 @@ class Value {
   void read_path(std::string& out) const;
   /// What can be the `event` field of a frame.
   void read_event_name(std::string& out) const;
+  /// None twice; may be empty.
   void read(std::vector<ListenAddress>& out, std::size_t most) const;
   /// "" is nothing.
   void read(std::optional<ListenAddress>& out) const;
@@ -70,6 +71,10 @@ class Value {
   /// stands. Whether all is well.
   [[nodiscard]] bool read_each(const Count& count,
                                const std::function<Result<void>(const std::string&)>& take) const;
+  /// The same, but a string alone is taken, too.
+  [[nodiscard]] bool read_one_or_each(
+      const Count& count, const std::function<Result<void>(const std::string&)>& take) const;
+  [[nodiscard]] bool is_empty_text() const;
 
   /// The string, or null and an error.
   [[nodiscard]] const std::string* text() const;

@@ -52,7 +52,8 @@ inline constexpr int kUsageExitCode = 2;
 [[nodiscard]] Result<Config> effective_config(const ServeCommand& command);
 
 /// `ringcast check`: the effective configuration to `out` and 0, or the errors to `err` and
-/// kUsageExitCode. Reads the files that [auth] names, too; creates nothing.
+/// kUsageExitCode. Reads the files that [tls], [auth] and [redis] name, too, and warns on `err` of
+/// what a server would start with all the same; creates nothing.
 int run_check(const std::string& path, std::ostream& out, std::ostream& err);
 
 inline constexpr int kFailedExitCode = 1;

@@ -5,6 +5,7 @@
 
 #include "ringcast/config/address.h"
 #include "ringcast/shard/options.h"
+#include "ringcast/tls/context.h"
 
 namespace ringcast::config {
 
@@ -20,5 +21,8 @@ struct TlsOptions {
 
   friend bool operator==(const TlsOptions&, const TlsOptions&) = default;
 };
+
+/// The pairs; for options without contradictions, so that there are as many keys.
+[[nodiscard]] std::vector<tls::CertificateFiles> certificate_files(const TlsOptions& options);
 
 }  // namespace ringcast::config
