@@ -188,6 +188,7 @@ SslEnd::Read SslEnd::read(std::string_view record, std::string& plaintext) {
     const int error = SSL_get_error(ssl_.get(), result);
     RC_DEBUG_ASSERT(error != SSL_ERROR_WANT_READ || incoming_.empty());
     incoming_ = {};
+    completed_ = std::string();  // with its memory, which a long life would keep
     if (error == SSL_ERROR_WANT_READ) return Read::good;
     return error == SSL_ERROR_ZERO_RETURN ? Read::closed : Read::failed;
   }

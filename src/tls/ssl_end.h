@@ -45,7 +45,8 @@ class SslEnd {
   [[nodiscard]] std::string front(std::string_view bytes) const;
 
   /// Takes a whole record off the front of `bytes`, with what was kept before, or keeps all of
-  /// `bytes`. Of a record that lies whole in `bytes` nothing is copied. Valid until the next call.
+  /// `bytes`. Of a record that lies whole in `bytes` nothing is copied. Valid until it has been
+  /// read.
   [[nodiscard]] std::optional<std::string_view> take_record(std::string_view& bytes);
 
   enum class Read : std::uint8_t { good, closed, failed };
