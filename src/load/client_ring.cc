@@ -108,6 +108,14 @@ void ClientRing::prepare_receive(std::uint32_t slot, Receive receive) {
   sqe.user_data = tag(Step::receive, slot);
 }
 
+void ClientRing::send_more(std::uint32_t slot, std::string_view bytes) {
+  io_uring_sqe& sqe = entry();
+  io_uring_prep_send(&sqe, static_cast<int>(slot), bytes.data(), bytes.size(),
+                     MSG_WAITALL | MSG_NOSIGNAL);
+  sqe.flags |= IOSQE_FIXED_FILE;
+  sqe.user_data = tag(Step::send_more, slot);
+}
+
 void ClientRing::shutdown(std::uint32_t slot) {
   io_uring_sqe& sqe = entry();
   io_uring_prep_shutdown(&sqe, static_cast<int>(slot), SHUT_RDWR);

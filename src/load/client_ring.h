@@ -31,7 +31,8 @@ class ClientRing {
     std::uint32_t receive_buffers = 256;  ///< a power of two
     std::uint32_t receive_buffer_bytes = 4096;
   };
-  enum class Step : std::uint8_t { connect, send, receive, shutdown };
+  /// `send` is that of `open`, `send_more` that of the function.
+  enum class Step : std::uint8_t { connect, send, receive, shutdown, send_more };
   struct Completion {
     Step step = Step::receive;
     std::uint32_t slot = 0;
@@ -55,6 +56,8 @@ class ClientRing {
   void open(std::uint32_t slot, const sockaddr* address, socklen_t address_bytes,
             std::string_view request, Receive receive);
   void receive(std::uint32_t slot, Receive receive);
+  /// Completes in any case; `bytes` stay until then. One at a time, or their order is lost.
+  void send_more(std::uint32_t slot, std::string_view bytes);
   /// Ends the connection; an armed receive completes with 0 or an error.
   void shutdown(std::uint32_t slot);
 

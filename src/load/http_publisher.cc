@@ -5,11 +5,8 @@
 #include <charconv>
 #include <cmath>
 
-#include <netinet/tcp.h>
 #include <strings.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "ringcast/base/time.h"
 
@@ -89,12 +86,6 @@ ResponseProgress read_response(std::string_view bytes) {
   return out;
 }
 
-HttpPublisher::~HttpPublisher() {
-  for (const Lane& lane : lanes_) {
-    if (lane.descriptor >= 0) close(lane.descriptor);
-  }
-}
-
 void HttpPublisher::run() {
   prctl(PR_SET_TIMERSLACK, 1UL);  // the default of 50 µs would make every event that late
   lanes_.resize(plan_.publishers);
@@ -128,16 +119,9 @@ std::vector<std::uint64_t> HttpPublisher::published() const {
 }
 
 bool HttpPublisher::connect_lane(Lane& lane) {
-  if (lane.descriptor >= 0) close(lane.descriptor);
-  lane.descriptor = socket(plan_.publish.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (lane.descriptor < 0 ||
-      connect(lane.descriptor, plan_.publish.socket_address(), plan_.publish.address_bytes) != 0) {
-    state_.fail(system_error("publishing to " + plan_.publish.host, errno).message);
-    return false;
-  }
-  const int yes = 1;
-  setsockopt(lane.descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-  return true;
+  const auto connected = lane.link.connect(plan_.publish);
+  if (!connected) state_.fail("publishing to " + connected.error().message);
+  return connected.ok();
 }
 
 std::uint64_t HttpPublisher::intended_ns(std::size_t lane) const {
@@ -167,50 +151,40 @@ void HttpPublisher::send_due(std::size_t index, std::uint64_t now_ns) {
                     .sequence = static_cast<std::uint32_t>(lane.next),
                     .sent_ns = plan_.rate > 0 ? intended_ns(index) : now_ns};
   const std::string body = encode_body(stamp, plan_.frame_bytes, plan_.topic_of_event(lane.next));
-  lane.request =
+  std::string request =
       "POST " + plan_.publish.target + " HTTP/1.1\r\nHost: " + plan_.publish.host +
       "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
       "\r\n";
-  for (const std::string& header : plan_.headers) lane.request += header + "\r\n";
-  lane.request += plan_.token_header(static_cast<std::uint32_t>(index));
-  lane.request += "\r\n" + body;
-  lane.sent = 0;
+  for (const std::string& header : plan_.headers) request += header + "\r\n";
+  request += plan_.token_header(static_cast<std::uint32_t>(index));
+  request += "\r\n" + body;
   lane.due_ns = stamp.sent_ns;  // from here on: what the answer's latency counts from
   lane.waiting = true;
+  static_cast<void>(lane.link.write(request));  // if it cannot, reading tells why
   write_some(lane);
 }
 
 void HttpPublisher::write_some(Lane& lane) {
-  const ssize_t sent = send(lane.descriptor, lane.request.data() + lane.sent,
-                            lane.request.size() - lane.sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (sent >= 0) {
-    lane.sent += static_cast<std::size_t>(sent);
-  } else if (errno == EPIPE || errno == ECONNRESET) {
-    lane.sent = lane.request.size();  // reading tells what happened
-  } else if (errno != EAGAIN && errno != EINTR) {
-    state_.fail(system_error("publishing", errno).message);
-  }
+  const auto sent = lane.link.send_some();
+  if (!sent) state_.fail("publishing: " + sent.error().message);
 }
 
 void HttpPublisher::read_some(Lane& lane) {
-  char buffer[4096];
-  const ssize_t received = recv(lane.descriptor, buffer, sizeof buffer, MSG_DONTWAIT);
-  if (received < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (received <= 0) {
-    if (lane.waiting) {
-      return state_.fail("publishing: the connection ended before the answer to event " +
-                         std::to_string(lane.next));
-    }
-    if (!connect_lane(lane)) return;
-    lane.response.clear();
-    return;
-  }
-  lane.response.append(buffer, static_cast<std::size_t>(received));
+  const bool ended = lane.link.read_some(lane.response) == HttpLink::Read::ended;
   const ResponseProgress response = read_response(lane.response);
   if (response.state == ResponseProgress::State::malformed) {
     return state_.fail("publishing: the answer is no HTTP/1 response");
   }
   if (response.state == ResponseProgress::State::complete) answered(lane, response);
+  if (state_.failed() || !(ended || response.closes)) return;
+  if (lane.waiting) {
+    std::string reason =
+        "publishing: the connection ended before the answer to event " + std::to_string(lane.next);
+    if (!lane.link.failure().empty()) reason.append(": ").append(lane.link.failure());
+    return state_.fail(std::move(reason));
+  }
+  lane.response.clear();
+  static_cast<void>(connect_lane(lane));
 }
 
 void HttpPublisher::answered(Lane& lane, const ResponseProgress& response) {
@@ -231,7 +205,6 @@ void HttpPublisher::answered(Lane& lane, const ResponseProgress& response) {
     return state_.fail("publishing: answered " + std::to_string(response.status) + " " + body);
   }
   lane.response.erase(0, response.bytes);
-  if (response.closes) static_cast<void>(connect_lane(lane));
 }
 
 void HttpPublisher::wait() {
@@ -240,8 +213,8 @@ void HttpPublisher::wait() {
   polls_.resize(lanes_.size());
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const Lane& lane = lanes_[i];
-    const bool unsent = lane.waiting && lane.sent < lane.request.size();
-    polls_[i] = {lane.descriptor, static_cast<short>(POLLIN | (unsent ? POLLOUT : 0)), 0};
+    const bool unsent = lane.link.has_unsent();
+    polls_[i] = {lane.link.descriptor(), static_cast<short>(POLLIN | (unsent ? POLLOUT : 0)), 0};
     if (!lane.waiting && lane.next < lane.events && !is_held(i)) {
       until_ns = std::min(until_ns, lane.due_ns);
     }

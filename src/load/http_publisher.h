@@ -7,6 +7,7 @@
 
 #include <poll.h>
 
+#include "load/http_link.h"
 #include "load/publisher.h"
 
 namespace ringcast::load {
@@ -25,8 +26,8 @@ struct ResponseProgress {
 /// absent (RFC 9112 section 6.3).
 [[nodiscard]] ResponseProgress read_response(std::string_view bytes);
 
-/// Publishes with POST over keep-alive connections without pipelining. Without a rate a lane sends
-/// when the last answer has come.
+/// Publishes with POST over keep-alive connections without pipelining, with TLS if the URL says so.
+/// Without a rate a lane sends when the last answer has come.
 ///
 /// With a storm in the plan, its later events wait until the storm is over; the rate goes on from
 /// there.
@@ -37,20 +38,17 @@ class HttpPublisher : public Publisher {
  public:
   HttpPublisher(const Plan& plan, RunState& state)
       : Publisher(plan, state), released_(!plan.storm_at) {}
-  ~HttpPublisher() override;
 
   void run() override;
   [[nodiscard]] std::vector<std::uint64_t> published() const override;
 
  private:
   struct Lane {
-    int descriptor = -1;
+    HttpLink link;
     bool waiting = false;  ///< for an answer
     std::uint64_t events = 0;
     std::uint64_t next = 0;  ///< its sequence number
     std::uint64_t due_ns = 0;
-    std::string request;
-    std::size_t sent = 0;
     std::string response;
   };
 

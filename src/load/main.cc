@@ -13,6 +13,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "ringcast/base/time.h"
+#include "ringcast/tls/client_context.h"
+
 #include "load/payload.h"
 #include "load/request_fields.h"
 #include "load/run.h"
@@ -79,6 +82,32 @@ std::optional<std::string> read_addresses(Plan& plan, const std::vector<std::str
   return std::nullopt;
 }
 
+struct Tls {
+  ringcast::tls::ClientOptions options;
+  bool any_option = false;
+};
+
+/// Says how TLS is spoken with each server that asks for it. Why not, if it cannot be.
+std::optional<std::string> prepare_tls(Plan& plan, const Tls& tls) {
+  bool any = false;
+  const auto prepare = [&](ringcast::load::Url& url) -> std::optional<std::string> {
+    if (!url.secure) return std::nullopt;
+    any = true;
+    auto options = tls.options;
+    if (options.server_name.empty()) options.server_name = url.host_name;
+    auto context = ringcast::tls::ClientContext::create(options, ringcast::read_clock());
+    if (!context) return context.error().message;
+    url.tls = std::move(context.value());
+    return std::nullopt;
+  };
+  for (ringcast::load::Url& url : plan.events) {
+    if (auto refused = prepare(url)) return refused;
+  }
+  if (auto refused = prepare(plan.publish)) return refused;
+  if (tls.any_option && !any) return "the options of TLS need a URL with https://";
+  return std::nullopt;
+}
+
 /// Reads `NAME=PID`. Why not, if it is not that.
 std::optional<std::string> read_watched(RunOptions& options, const std::vector<std::string>& all) {
   for (const std::string& text : all) {
@@ -126,6 +155,9 @@ int main(int argc, char** argv) {
   std::string json_file;
   std::string tokens_file;
   std::uint64_t storm_at = 0;
+  Tls tls;
+  std::string tls_version = "1.3";
+  bool insecure = false;
   plan.token_prefix = "Authorization: Bearer ";
   plan.streams = 1;
   plan.channel = "events";
@@ -141,11 +173,12 @@ int main(int argc, char** argv) {
       "and in order. Exit: 0 it did; 1 it did not, or the run could not go on; 2 wrong usage.",
       "ringcast-load"};
   app.add_option("--url", urls,
-                 "The event stream, http://HOST:PORT/PATH; streams go round several of them");
+                 "The event stream, http[s]://HOST:PORT/PATH; streams go round several of them");
   app.add_option("--streams", plan.streams, "How many")
       ->capture_default_str()
       ->check(CLI::Range(0U, 4'000'000U));
-  app.add_option("--publish-url", publish_url, "Takes POST {\"data\":…,\"topic\":…}");
+  app.add_option("--publish-url", publish_url,
+                 "Takes POST {\"data\":…,\"topic\":…}; http or https");
   app.add_option("--publish-redis", publish_redis,
                  "redis://HOST[:PORT], takes PUBLISH of the same JSON on --channel, pipelined");
   app.add_option("--subscribe-redis", subscribe_redis,
@@ -234,6 +267,21 @@ int main(int argc, char** argv) {
                  "Unanswered connections at any moment, for each thread")
       ->capture_default_str()
       ->check(CLI::Range(1U, 65'536U));
+  auto* tls_group = app.add_option_group("TLS", "With https://");
+  tls_group->add_option("--tls-version", tls_version, "The only one that is spoken")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"1.2", "1.3"}));
+  tls_group->add_option("--tls-ciphersuite", tls.options.cipher_suite,
+                        "The only one that is offered, by OpenSSL's name: TLS_AES_128_GCM_SHA256, "
+                        "or for TLS 1.2 ECDHE-ECDSA-AES128-GCM-SHA256, … Default: OpenSSL's list");
+  tls_group->add_option("--server-name", tls.options.server_name,
+                        "Told to the server (SNI), and what its certificate must be for. Default: "
+                        "the host of the URL");
+  auto* ca = tls_group->add_option("--ca", tls.options.ca_file,
+                                   "PEM file with the authorities to trust. Default: the system's");
+  tls_group->add_flag("--insecure", insecure, "Do not verify certificates")->excludes(ca);
+  tls_group->add_flag("--tls-resume", tls.options.resume,
+                      "Resume with the newest ticket that the server has given to any stream");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -244,6 +292,13 @@ int main(int argc, char** argv) {
   if (const auto refused = read_addresses(plan, urls, publish_url, redis)) {
     return usage_error(*refused);
   }
+  tls.options.version =
+      tls_version == "1.2" ? ringcast::tls::Version::tls_1_2 : ringcast::tls::Version::tls_1_3;
+  tls.options.verify = !insecure;
+  const auto tls_options = tls_group->get_options();
+  tls.any_option = std::any_of(tls_options.begin(), tls_options.end(),
+                               [](const CLI::Option* option) { return option->count() > 0; });
+  if (const auto refused = prepare_tls(plan, tls)) return usage_error(*refused);
   if (const auto refused = read_watched(options, watched)) return usage_error(*refused);
   if (plan.stalled > plan.streams) return usage_error("--stalled: more than --streams");
   if (plan.resume_stalled && (plan.stalled == 0 || plan.publications == 0)) {

@@ -41,6 +41,10 @@ Reader::Reader(const Plan& plan, const SourceAddresses& sources, RunState& state
     }
   }
   if (plan.keeps_ids()) ids_.resize(count, plan.last_event_id);
+  if (std::any_of(plan.events.begin(), plan.events.end(),
+                  [](const Url& url) { return url.secure; })) {
+    tls_ = std::make_unique<TlsStreams>(count);
+  }
 }
 
 std::string Reader::build_request(const Url& url, std::uint32_t topic,
@@ -155,7 +159,9 @@ void Reader::open_neighbours(std::uint32_t first, std::uint32_t count) {
   for (std::uint32_t stream = first; stream < first + made; ++stream) {
     streams_[stream].phase = Phase::connecting;
     const Url& url = plan_.events_of(first_ + stream);
-    ring.open(slot_of(stream), url.socket_address(), url.address_bytes, request_for(stream),
+    const std::string_view first_bytes =
+        url.secure ? tls_->begin(stream, url.tls) : request_for(stream);
+    ring.open(slot_of(stream), url.socket_address(), url.address_bytes, first_bytes,
               receive_mode(stream));
   }
   connecting_ += made;
@@ -208,17 +214,23 @@ void Reader::handle(std::uint32_t ring, const ClientRing::Completion& completion
   const std::uint32_t stream = ring * per_ring_ + completion.slot;
   switch (completion.step) {
     case ClientRing::Step::connect:
+      if (tls_ != nullptr) tls_->end(stream, false);  // no fault of TLS
+      [[fallthrough]];
     case ClientRing::Step::send:
       return connection_ended(stream, completion.result);
     case ClientRing::Step::shutdown:
       return;
+    case ClientRing::Step::send_more:
+      // Why it failed, if it did, is told by the receive.
+      if (const auto error = tls_->sent(stream)) return connection_ended(stream, *error);
+      return send_output(stream);
     case ClientRing::Step::receive:
       break;
   }
-  if (completion.result > 0) take_bytes(stream, completion.bytes);
+  if (completion.result > 0) take_input(stream, completion.bytes);
   if (completion.more) return;
   if (completion.result <= 0 && completion.result != -ENOBUFS) {
-    return connection_ended(stream, completion.result);
+    return receive_ended(stream, completion.result);
   }
   const auto mode = receive_mode(stream);
   if (mode == ClientRing::Receive::once && streams_[stream].phase == Phase::live) {
@@ -226,6 +238,49 @@ void Reader::handle(std::uint32_t ring, const ClientRing::Completion& completion
     return;
   }
   rings_[ring]->receive(completion.slot, mode);
+}
+
+void Reader::take_input(std::uint32_t stream, std::string_view bytes) {
+  if (tls_ == nullptr || !tls_->has(stream)) return take_bytes(stream, bytes);
+  Stream& self = streams_[stream];
+  if (self.phase == Phase::ending) return;
+  const auto outcome = tls_->feed(
+      stream, bytes, [this, stream](std::string_view said) { take_bytes(stream, said); });
+  switch (outcome) {
+    case TlsStreams::Outcome::opened:
+      tls_->write(stream, request_for(stream));
+      own_requests_.erase(stream);
+      break;
+    case TlsStreams::Outcome::failed:
+      tls_failed(stream);
+      [[fallthrough]];
+    case TlsStreams::Outcome::ended:
+      send_output(stream);  // an alert
+      if (self.phase == Phase::ending) return;
+      self.phase = Phase::ending;
+      return ring_of(stream).shutdown(slot_of(stream));
+    case TlsStreams::Outcome::going_on:
+      break;
+  }
+  send_output(stream);
+}
+
+/// Sends what TLS has to say. When it has nothing more and the head has been read, the connection
+/// is all that the stream still needs.
+void Reader::send_output(std::uint32_t stream) {
+  const std::string_view output = tls_->take_output(stream);
+  if (!output.empty()) return ring_of(stream).send_more(slot_of(stream), output);
+  if (streams_[stream].phase != Phase::live || !tls_->has(stream)) return;
+  tls_->settle(stream);
+  if (const auto more = tls_->take_output(stream); !more.empty()) {
+    ring_of(stream).send_more(slot_of(stream), more);
+  }
+}
+
+void Reader::tls_failed(std::uint32_t stream) {
+  const TlsStreams::Failure failure = tls_->failure(stream);
+  if (!failure.hopeless && !streams_[stream].was_live) return;
+  state_.fail("TLS with " + plan_.events_of(first_ + stream).host + ": " + failure.reason);
 }
 
 void Reader::take_bytes(std::uint32_t stream, std::string_view bytes) {
@@ -319,8 +374,19 @@ void Reader::take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint
   counters_.stalled_deliveries.add();
 }
 
+void Reader::receive_ended(std::uint32_t stream, std::int32_t error) {
+  if (tls_ == nullptr || !tls_->is_sending(stream)) return connection_ended(stream, error);
+  tls_->end_when_sent(stream, error);
+  ring_of(stream).shutdown(slot_of(stream));  // so that it does not wait for room
+}
+
 void Reader::connection_ended(std::uint32_t stream, std::int32_t error) {
   Stream& self = streams_[stream];
+  std::string tls_reason;
+  if (tls_ != nullptr && tls_->has(stream)) {
+    tls_reason = tls_->failure(stream).reason;
+    tls_->end(stream, self.phase != Phase::ending);
+  }
   const std::uint16_t status = self.parser.status;
   const bool malformed = self.parser.phase == ParserState::Phase::malformed;
   const bool was_live = self.was_live;
@@ -357,6 +423,8 @@ void Reader::connection_ended(std::uint32_t stream, std::int32_t error) {
   std::string reason = "a stream did not open in " + std::to_string(kAttemptsMax) + " attempts: ";
   if (malformed) {
     reason += "the answer was no event stream";
+  } else if (!tls_reason.empty()) {
+    reason += "TLS: " + tls_reason;
   } else if (status != 0) {
     reason += "answered " + std::to_string(status);
   } else {

@@ -17,6 +17,7 @@
 #include "load/plan.h"
 #include "load/sequence_table.h"
 #include "load/source_addresses.h"
+#include "load/tls_streams.h"
 
 namespace ringcast::load {
 
@@ -58,7 +59,7 @@ struct ReaderCounters {
 /// A storm closes all of them, and when they are closed begins with the first as at the start.
 ///
 /// Memory for each stream: 20 bytes here, 4 for each lane in the sequence table, about 56 for its
-/// share of a ring's receive buffers.
+/// share of a ring's receive buffers; with TLS what TlsStreams says.
 ///
 /// Threads: `run` is the thread's body; counters and `open_done` from any; the rest after it has
 /// returned.
@@ -73,6 +74,8 @@ class Reader {
 
   [[nodiscard]] const ReaderCounters& counters() const { return counters_; }
   [[nodiscard]] const Latency& latency() const { return latency_; }
+  /// None if no server of the plan speaks TLS.
+  [[nodiscard]] const TlsStreams* tls() const { return tls_.get(); }
   [[nodiscard]] std::uint64_t cpu_ns() const { return cpu_ns_; }
   /// Events that did not arrive on the streams that always read; `published` has the count for each
   /// lane.
@@ -106,12 +109,17 @@ class Reader {
                                           std::string_view token_header,
                                           std::string_view last_event_id) const;
   void handle(std::uint32_t ring, const ClientRing::Completion& completion);
+  /// What a connection receives; what it says then goes to take_bytes.
+  void take_input(std::uint32_t stream, std::string_view bytes);
   void take_bytes(std::uint32_t stream, std::string_view bytes);
+  void send_output(std::uint32_t stream);
+  void tls_failed(std::uint32_t stream);
   void take_event(std::uint32_t stream, const Event& event);
   void take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index);
   void resume_stalled();
   void begin_storm();
   void became_live(Stream& self);
+  void receive_ended(std::uint32_t stream, std::int32_t error);
   void connection_ended(std::uint32_t stream, std::int32_t error);
   [[nodiscard]] ClientRing& ring_of(std::uint32_t stream) { return *rings_[stream / per_ring_]; }
   [[nodiscard]] std::uint32_t slot_of(std::uint32_t stream) const { return stream % per_ring_; }
@@ -130,6 +138,7 @@ class Reader {
   GapLedger gaps_;
   PartialPool partials_;
   EventParser parser_;
+  std::unique_ptr<TlsStreams> tls_;  ///< outlives the rings, which send from it
   std::vector<std::unique_ptr<ClientRing>> rings_;
   std::vector<std::string> requests_;  ///< by topic, for each server
   std::vector<std::string> ids_;       ///< by stream, only if the plan keeps them

@@ -71,18 +71,14 @@ class JsonObject {
   }
   void text(const char* key, const std::string& value) {
     name(key);
-    out_ += '"';
-    for (const char c : value) {
-      if (c == '"' || c == '\\') {
-        out_ += '\\';
-        out_ += c;
-      } else if (static_cast<unsigned char>(c) < 0x20) {
-        put(out_, "\\u%04x", static_cast<unsigned>(c));
-      } else {
-        out_ += c;
-      }
-    }
-    out_ += '"';
+    quote(value);
+  }
+  /// The key may hold anything.
+  void number_of(const std::string& key, std::uint64_t value) {
+    if (!first_) out_ += ',';
+    first_ = false;
+    quote(key);
+    put(out_, ":%" PRIu64, value);
   }
   void threads(const char* key, const ThreadUse& from, const ThreadUse& to) {
     name(key);
@@ -102,6 +98,21 @@ class JsonObject {
   }
 
  private:
+  void quote(const std::string& value) {
+    out_ += '"';
+    for (const char c : value) {
+      if (c == '"' || c == '\\') {
+        out_ += '\\';
+        out_ += c;
+      } else if (static_cast<unsigned char>(c) < 0x20) {
+        put(out_, "\\u%04x", static_cast<unsigned>(c));
+      } else {
+        out_ += c;
+      }
+    }
+    out_ += '"';
+  }
+
   std::string& out_;
   bool first_ = true;
 };
@@ -151,6 +162,15 @@ std::string Report::text() const {
   put(out, ", %s failed attempts, %s dropped, %s opened again", grouped(opens_failed).c_str(),
       grouped(dropped).c_str(), grouped(reconnects).c_str());
   put(out, stalled > 0 ? ", %s stalled\n" : "\n", grouped(stalled).c_str());
+  if (tls) {
+    put(out, "TLS          %s handshakes, %s of them resumed, %s, %s; %s failed\n",
+        grouped(tls->handshakes).c_str(), grouped(tls->resumed).c_str(), tls->version.c_str(),
+        tls->cipher.c_str(), grouped(tls->failed()).c_str());
+    put_quantiles(out, "handshake", tls->handshake);
+    for (const auto& [reason, count] : tls->failures) {
+      put(out, "             %s × %s\n", grouped(count).c_str(), reason.c_str());
+    }
+  }
   if (published > 0) {
     put(out, "published    %s in %.2f s, frames of %u bytes, %s deferred by the server\n",
         grouped(published).c_str(), publish_seconds, frame_bytes, grouped(deferred).c_str());
@@ -263,6 +283,19 @@ std::string Report::json() const {
     object.number("receivers_max", receivers_max);
     object.real("measured_seconds", measured_seconds);
     object.real("hold_seconds", hold_seconds);
+    if (tls) {
+      object.text("tls_version", tls->version);
+      object.text("tls_cipher", tls->cipher);
+      object.number("tls_handshakes", tls->handshakes);
+      object.number("tls_resumed", tls->resumed);
+      object.number("tls_failed", tls->failed());
+      object.microseconds("tls_handshake_us", tls->handshake);
+      object.name("tls_failures");
+      JsonObject reasons{out};
+      for (const auto& [reason, count] : tls->failures) {
+        reasons.number_of(reason, count);
+      }
+    }
     if (heard) {
       object.number("subscribers", heard->subscribers);
       object.number("heard", heard->messages);

@@ -7,6 +7,7 @@
 
 #include "load/latency.h"
 #include "load/meter.h"
+#include "load/tls_streams.h"
 
 namespace ringcast::load {
 
@@ -90,6 +91,7 @@ struct Report {
   std::optional<StalledReport> resumed;  ///< with --stalled-resume
   std::optional<StormReport> storm;      ///< with --storm
   std::optional<HeardReport> heard;      ///< with --subscribers
+  std::optional<TlsReport> tls;          ///< of the streams, if one of their servers speaks it
   std::vector<WatchedReport> watched;    ///< with --watch
   double measured_seconds = 0;           ///< between publish_begin and publish_end
 

@@ -337,6 +337,11 @@ class Runner {
       report_.resumed->unannounced = total(&ReaderCounters::stalled_unannounced);
       report_.resumed->dropped = total(&ReaderCounters::stalled_dropped);
     }
+    for (const auto& reader : readers_) {
+      if (reader->tls() == nullptr) continue;
+      if (!report_.tls) report_.tls.emplace();
+      report_.tls->merge(reader->tls()->report());
+    }
     report_.answer = publisher_->latency();
     report_.receivers_min = publisher_->receivers_min();
     report_.receivers_max = publisher_->receivers_max();

@@ -25,6 +25,8 @@ Result<void> resolve(Url& url, std::string_view authority, std::string_view defa
   }
   if (name.empty() || port.empty()) return Error{whole + ": host or port is missing"};
 
+  url.host_name = name;
+
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
@@ -56,17 +58,24 @@ std::string Url::target_with(std::string_view name, std::string_view value) cons
 
 Result<Url> parse_url(std::string_view text) {
   constexpr std::string_view kScheme = "http://";
+  constexpr std::string_view kSecureScheme = "https://";
   const std::string whole{text};
-  if (!text.starts_with(kScheme)) return Error{whole + ": only http:// is spoken here"};
-  text.remove_prefix(kScheme.size());
+  Url url;
+  url.secure = text.starts_with(kSecureScheme);
+  if (!url.secure && !text.starts_with(kScheme)) {
+    return Error{whole + ": only http:// and https:// are spoken here"};
+  }
+  text.remove_prefix(url.secure ? kSecureScheme.size() : kScheme.size());
   const std::size_t authority_bytes = std::min(text.find_first_of("/?"), text.size());
   const std::string_view authority = text.substr(0, authority_bytes);
   text.remove_prefix(authority_bytes);
   text = text.substr(0, text.find('#'));
 
-  Url url;
   url.target = text.empty() || text.front() == '?' ? "/" + std::string{text} : std::string{text};
-  if (auto resolved = resolve(url, authority, "80", whole); !resolved) return resolved.error();
+  const std::string_view default_port = url.secure ? "443" : "80";
+  if (auto resolved = resolve(url, authority, default_port, whole); !resolved) {
+    return resolved.error();
+  }
   return url;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -7,13 +8,18 @@
 #include <sys/socket.h>
 
 #include "ringcast/base/result.h"
+#include "ringcast/tls/client_context.h"
 
 namespace ringcast::load {
 
 /// Where a server is: a URL, taken apart and resolved.
 struct Url {
-  std::string host;    ///< with its port, as the Host header wants it
-  std::string target;  ///< path and query
+  std::string host;       ///< with its port, as the Host header wants it
+  std::string host_name;  ///< without the port
+  std::string target;     ///< path and query
+  bool secure = false;
+  /// How TLS is spoken with it, if it is secure. `parse_url` leaves that to the caller.
+  std::shared_ptr<const tls::ClientContext> tls;
   sockaddr_storage address{};
   socklen_t address_bytes = 0;
 
@@ -26,7 +32,7 @@ struct Url {
   [[nodiscard]] std::string target_with(std::string_view name, std::string_view value) const;
 };
 
-/// Reads `http://HOST[:PORT][/PATH][?QUERY]` (RFC 9110 section 4.2.1) and resolves the host, which
+/// Reads `http[s]://HOST[:PORT][/PATH][?QUERY]` (RFC 9110 section 4.2) and resolves the host, which
 /// may block on the name service.
 [[nodiscard]] Result<Url> parse_url(std::string_view text);
 

@@ -13,7 +13,7 @@ import sys
 # Lowest first (docs/design). A module may include itself and what stands before it.
 ORDER = ["base", "uring", "http", "sse", "auth", "tls", "hub", "shard", "admin", "config", "server"]
 # Modules beside that order, with all that they may include besides themselves.
-BESIDE = {"load": ["base"], "page": []}
+BESIDE = {"load": ["base", "tls"], "page": []}
 # Who may include a module that stands beside.
 USERS_OF_BESIDE = {"load": [], "page": ["shard", "server"]}
 

@@ -124,7 +124,8 @@ TEST(Url, IsTakenApart) {
 }
 
 TEST(Url, OthersAreRefused) {
-  EXPECT_FALSE(parse_url("https://127.0.0.1/").ok());
+  EXPECT_FALSE(parse_url("ftp://127.0.0.1/").ok());
+  EXPECT_FALSE(parse_url("https://").ok());
   EXPECT_FALSE(parse_url("http://").ok());
   EXPECT_FALSE(parse_url("http://127.0.0.1:/").ok());
   EXPECT_FALSE(parse_url("http://127.0.0.1:port/").ok());
