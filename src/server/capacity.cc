@@ -15,10 +15,12 @@ constexpr std::uint32_t kSlotsLeast = 64;
 
 }  // namespace
 
-Result<Capacity> plan_capacity(const config::ServerOptions& options, std::uint32_t shards,
+Result<Capacity> plan_capacity(const config::Config& config, std::uint32_t shards,
                                uring::Descriptors descriptors, std::uint32_t descriptor_limit) {
   const bool direct = descriptors == uring::Descriptors::direct;
-  const auto listeners = static_cast<std::uint32_t>(options.listen.size());
+  const config::ServerOptions& options = config.server;
+  const auto listeners =
+      static_cast<std::uint32_t>(options.listen.size() + config.tls.listen.size());
   const std::uint32_t others = kProcessDescriptors + shards * (listeners + kDescriptorsPerShard);
   const std::uint32_t most =
       direct ? std::min(descriptor_limit, kDirectMax)

@@ -18,8 +18,8 @@ struct Capacity {
 
 /// `descriptor_limit` is RLIMIT_NOFILE. Direct descriptors are bounded by it for each ring,
 /// ordinary ones for all rings together. Fails when `streams_per_shard` asks for more than fits.
-[[nodiscard]] Result<Capacity> plan_capacity(const config::ServerOptions& options,
-                                             std::uint32_t shards, uring::Descriptors descriptors,
+[[nodiscard]] Result<Capacity> plan_capacity(const config::Config& config, std::uint32_t shards,
+                                             uring::Descriptors descriptors,
                                              std::uint32_t descriptor_limit);
 
 }  // namespace ringcast::server

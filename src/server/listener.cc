@@ -77,7 +77,8 @@ std::uint16_t real_port(int descriptor) {
 }  // namespace
 
 Result<Listeners> open_listeners(const config::ListenAddress& address, std::size_t shards) {
-  Listeners listeners{.address = address, .descriptors = {}, .shared = in_use(address)};
+  Listeners listeners{
+      .address = address, .descriptors = {}, .tls = false, .shared = in_use(address)};
   for (std::size_t i = 0; i < shards; ++i) {
     const int descriptor = bind_socket(listeners.address, true);
     int reason = descriptor < 0 ? -descriptor : 0;

@@ -13,6 +13,7 @@ namespace ringcast::server {
 struct Listeners {
   config::ListenAddress address;  ///< with the real port
   std::vector<int> descriptors;   ///< by shard
+  bool tls = false;               ///< for the caller: its clients speak TLS
   bool shared = false;  ///< another process listens there too, and gets a part of the connections
 };
 

@@ -1,5 +1,6 @@
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <iostream>
 #include <string>
 #include <thread>
@@ -12,6 +13,7 @@
 
 #include "ringcast/admin/log.h"
 #include "ringcast/admin/version.h"
+#include "ringcast/base/time.h"
 #include "ringcast/config/command_line.h"
 #include "ringcast/server/server.h"
 
@@ -33,8 +35,8 @@ void report_first_user(const server::Server& server) {
   const auto& user = server.first_user();
   if (!user) return;
   // Not by the log, which is kept: this is for the person who sees the terminal.
-  std::cout << "\n  open         " << server.addresses().front() << "/\n  sign in as   "
-            << user->name << "\n  password     " << user->password
+  std::cout << "\n  open         " << server.address_to_open() << "/\n  sign in as   " << user->name
+            << "\n  password     " << user->password
             << "\n\n  Shown this once. Users: " << user->users_file << " (htpasswd -B)\n"
             << std::endl;
 }
@@ -72,9 +74,14 @@ void reload(const config::ServeCommand& command, const config::Config& running,
 // Waits for signals until the server has been told to stop; a second one ends the process at once.
 void wait_for_stop(const config::ServeCommand& command, const config::Config& running,
                    server::Server& server) {
+  constexpr timespec kMinute{.tv_sec = 60, .tv_nsec = 0};
   const sigset_t set = signals_of_interest();
-  int signal = 0;
-  while (sigwait(&set, &signal) == 0 && signal == SIGHUP) reload(command, running, server);
+  for (;;) {
+    const int signal = sigtimedwait(&set, nullptr, &kMinute);
+    if (signal == SIGHUP) reload(command, running, server);
+    if (signal == SIGINT || signal == SIGTERM) return;
+    server.advance_keys(read_clock());  // a minute is over, or less
+  }
 }
 
 int serve(const config::ServeCommand& command) {

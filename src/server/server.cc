@@ -22,6 +22,7 @@
 #include "ringcast/uring/probe.h"
 
 #include "capacity.h"
+#include "certificates.h"
 #include "listener.h"
 #include "threads.h"
 
@@ -73,8 +74,11 @@ Result<std::string> state_directory_of(const config::Config& config) {
       [](const char* name) { return static_cast<const char*>(std::getenv(name)); });
 }
 
+/// Without `certificates` no listener speaks TLS, whatever a configuration says that was read
+/// later.
 std::shared_ptr<const shard::Policy> make_policy(const config::Config& config,
-                                                 std::shared_ptr<const auth::Access> access) {
+                                                 std::shared_ptr<const auth::Access> access,
+                                                 const Certificates* certificates) {
   auto policy = std::make_shared<shard::Policy>();
   policy->access = std::move(access);
   policy->cors = http::CorsPolicy(config.cors);
@@ -85,6 +89,10 @@ std::shared_ptr<const shard::Policy> make_policy(const config::Config& config,
     policy->public_origins.push_back(*parsed);
   }
   policy->limits = config.limits;
+  if (certificates != nullptr) {
+    policy->tls = certificates->context();
+    policy->redirect_to = config.tls.redirect_to;
+  }
   return policy;
 }
 
@@ -103,6 +111,7 @@ struct Server::Parts {
   shard::SignedOut signed_out{kSignedOutMax};
   std::unique_ptr<admin::AuditWriter> audit;
   std::unique_ptr<auth::PasswordWorkers> passwords;
+  std::unique_ptr<Certificates> certificates;  ///< null: no listener speaks TLS
   std::shared_ptr<const shard::Policy> policy;
   std::optional<auth::FirstUser> first_user;
   std::unique_ptr<hub::FileHighWater> high_water;
@@ -120,6 +129,7 @@ struct Server::Parts {
   std::atomic<bool> draining{false};
 
   [[nodiscard]] Result<void> start(const config::Config& config);
+  [[nodiscard]] Result<void> start_certificates(const config::TlsOptions& options);
   [[nodiscard]] Result<void> start_identity(const config::Config& config, std::size_t cpus,
                                             std::uint32_t shard_count);
   [[nodiscard]] Result<void> start_embedded_store(const config::Config& config);
@@ -128,6 +138,8 @@ struct Server::Parts {
   /// Waits until the logs hold what the store held at start, so that no client takes it for news.
   [[nodiscard]] Result<void> warm_up(const config::Config& config);
   [[nodiscard]] std::string not_ready() const;
+  [[nodiscard]] Result<std::vector<Listeners>> listen(const config::Config& config,
+                                                      std::uint32_t shard_count);
   [[nodiscard]] Result<void> start_shards(const config::Config& config,
                                           uring::Descriptors descriptors,
                                           const std::vector<int>& cpus,
@@ -143,37 +155,63 @@ Result<void> Server::Parts::start(const config::Config& config) {
       config.server.shards != 0 ? config.server.shards : static_cast<std::uint32_t>(cpus.size());
   auto descriptors = choose_descriptors(config.server.descriptors);
   if (!descriptors) return descriptors.error();
-  auto planned = plan_capacity(config.server, shard_count, descriptors.value(),
-                               uring::raise_descriptor_limit());
+  auto planned =
+      plan_capacity(config, shard_count, descriptors.value(), uring::raise_descriptor_limit());
   if (!planned) return planned.error();
   capacity = std::move(planned).value();
 
+  // First what can fail and leaves nothing behind.
+  if (auto started = start_certificates(config.tls); !started) return started;
   if (auto started = start_identity(config, cpus.size(), shard_count); !started) return started;
   if (auto started = start_hub(config, shard_count); !started) return started;
-
-  std::vector<Listeners> listeners;
-  for (const config::ListenAddress& address : config.server.listen) {
-    auto opened = open_listeners(address, shard_count);
-    if (!opened) {
-      for (const Listeners& open : listeners) {
-        for (const int descriptor : open.descriptors) close(descriptor);
-      }
-      return opened.error();
-    }
-    listeners.push_back(std::move(opened).value());
-    addresses.push_back("http://" + config::to_string(listeners.back().address));
-    if (listeners.back().shared) {
-      spdlog::warn(
-          "{} is in use by another process of this user: new connections are shared until it stops",
-          addresses.back());
-    }
-  }
-  if (auto started = start_shards(config, descriptors.value(), cpus, listeners); !started) {
+  const auto listeners = listen(config, shard_count);
+  if (!listeners) return listeners.error();
+  if (auto started = start_shards(config, descriptors.value(), cpus, listeners.value()); !started) {
     return started;
   }
   if (auto started = start_admin(config); !started) return started;
   if (auto warm = warm_up(config); !warm) return warm;
   for (const auto& shard : shards) shard->begin_accepting();
+  return {};
+}
+
+Result<std::vector<Listeners>> Server::Parts::listen(const config::Config& config,
+                                                     std::uint32_t shard_count) {
+  std::vector<Listeners> listeners;
+  const auto open_all = [&](const std::vector<config::ListenAddress>& wanted,
+                            bool tls) -> Result<void> {
+    for (const config::ListenAddress& address : wanted) {
+      auto opened = open_listeners(address, shard_count);
+      if (!opened) return opened.error();
+      opened.value().tls = tls;
+      addresses.push_back((tls ? "https://" : "http://") +
+                          config::to_string(opened.value().address));
+      if (opened.value().shared) {
+        spdlog::warn(
+            "{} is in use by another process of this user: new connections are shared until it "
+            "stops",
+            addresses.back());
+      }
+      listeners.push_back(std::move(opened).value());
+    }
+    return {};
+  };
+  auto opened = open_all(config.server.listen, false);
+  if (opened) opened = open_all(config.tls.listen, true);
+  if (opened) return listeners;
+  for (const Listeners& open : listeners) {
+    for (const int descriptor : open.descriptors) close(descriptor);
+  }
+  return opened.error();
+}
+
+Result<void> Server::Parts::start_certificates(const config::TlsOptions& options) {
+  if (options.listen.empty()) return {};
+  const Time now = read_clock();
+  certificates = std::make_unique<Certificates>(now);
+  auto loaded = certificates->load(options, now);
+  if (!loaded) return loaded.error();
+  certificates->use(std::move(loaded).value(), options);
   return {};
 }
 
@@ -184,7 +222,7 @@ Result<void> Server::Parts::start_identity(const config::Config& config, std::si
   auto loaded = auth::load_access(config.auth, directory.value());
   if (!loaded) return loaded.error();
   first_user = std::move(loaded.value().first_user);
-  policy = make_policy(config, std::move(loaded.value().access));
+  policy = make_policy(config, std::move(loaded.value().access), certificates.get());
   audit = std::make_unique<admin::AuditWriter>();
   // Half of the processors at most: hashing has the lowest priority, but takes cache and memory.
   const auto threads =
@@ -302,12 +340,13 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
                                            .older_history = redis != nullptr,
                                            .stream = config.stream,
                                            .history = config.history,
-                                           .limits = config.limits},
+                                           .limits = config.limits,
+                                           .tls = config.tls.connections},
                                  .ring = {.slots = capacity.slots, .descriptors = descriptors},
                                  .listeners = {},
                                  .cpu = config.server.pin ? cpus[i % cpus.size()] : -1};
     for (const Listeners& each : listeners) {
-      options.listeners.push_back({.descriptor = each.descriptors[i]});
+      options.listeners.push_back({.descriptor = each.descriptors[i], .tls = each.tls});
     }
     shards.push_back(std::make_unique<ShardThread>(std::move(options), services, *exchange));
   }
@@ -353,14 +392,27 @@ void Server::Parts::stop() {
 }
 
 Result<void> Server::reload(const config::Config& config) {
+  // Certificates first: identity may make a user, whose password is shown only when all is well.
+  Certificates* const certificates = parts_->certificates.get();
+  std::optional<tls::Context::Loaded> fresh;
+  if (certificates != nullptr && !config.tls.listen.empty()) {
+    auto loaded = certificates->load(config.tls, read_clock());
+    if (!loaded) return loaded.error();
+    fresh = std::move(loaded).value();
+  }
   const auto directory = state_directory_of(config);
   if (!directory) return directory.error();
   auto loaded = auth::load_access(config.auth, directory.value());
   if (!loaded) return loaded.error();
+  if (fresh) certificates->use(std::move(*fresh), config.tls);
   parts_->first_user = std::move(loaded.value().first_user);
-  parts_->policy = make_policy(config, std::move(loaded.value().access));
+  parts_->policy = make_policy(config, std::move(loaded.value().access), certificates);
   for (const auto& shard : parts_->shards) shard->set_policy(parts_->policy);
   return {};
+}
+
+void Server::advance_keys(Time now) {
+  if (parts_->certificates) parts_->certificates->advance(now);
 }
 
 const std::optional<auth::FirstUser>& Server::first_user() const {
@@ -383,6 +435,10 @@ Server::~Server() {
 
 const std::vector<std::string>& Server::addresses() const {
   return parts_->addresses;
+}
+const std::string& Server::address_to_open() const {
+  const std::string& redirect = parts_->policy->redirect_to;
+  return redirect.empty() ? parts_->addresses.front() : redirect;
 }
 const std::string& Server::admin_address() const {
   return parts_->admin_address;

@@ -8,6 +8,7 @@
 
 #include "ringcast/auth/access.h"
 #include "ringcast/base/result.h"
+#include "ringcast/base/time.h"
 #include "ringcast/config/config.h"
 
 namespace ringcast::server {
@@ -18,10 +19,11 @@ namespace ringcast::server {
 /// The whole server: one thread for each shard, one for the hub, one for the admin listener, one
 /// that writes audit lines, and those that hash passwords.
 ///
-/// Start order: keys and users, state directory and IDs, listeners, rings on their threads, shards,
-/// hub; a client can connect when `start` has returned. Stop order: streams drained, shards ended,
-/// then the hub, then the rings (the hub may wake a shard's ring until it has ended). All signals
-/// of the caller's mask are inherited: block what `main` waits for before `start`.
+/// Start order: certificates, keys and users, state directory and IDs, listeners, rings on their
+/// threads, shards, hub; a client can connect when `start` has returned. Stop order: streams
+/// drained, shards ended, then the hub, then the rings (the hub may wake a shard's ring until it
+/// has ended). All signals of the caller's mask are inherited: block what `main` waits for before
+/// `start`.
 class Server {
  public:
   /// The error says what is missing and what to change.
@@ -29,13 +31,20 @@ class Server {
   ~Server();
 
   /// Makes effective what can change while streams stay open: who may sign in and do what, origins,
-  /// trusted proxies, rates. On error everything stays as it was. One thread at a time.
+  /// trusted proxies, rates, certificates, where plain requests are sent. On error everything stays
+  /// as it was. One thread at a time, together with `advance_keys`.
   [[nodiscard]] Result<void> reload(const config::Config& config);
+  /// Replaces the keys of TLS session tickets when their time has come: to be called once a minute
+  /// or so.
+  void advance_keys(Time now);
   /// The user that was made because there was none; to be shown once.
   [[nodiscard]] const std::optional<auth::FirstUser>& first_user() const;
 
-  /// `http://127.0.0.1:8080` of each listener, with the real port.
+  /// `http://127.0.0.1:8080` of each plain listener, then `https://…` of each that speaks TLS, with
+  /// the real port.
   [[nodiscard]] const std::vector<std::string>& addresses() const;
+  /// The one for a person: where the others send it, if they do, else the first.
+  [[nodiscard]] const std::string& address_to_open() const;
   /// Empty when the admin listener is off.
   [[nodiscard]] const std::string& admin_address() const;
   /// How many streams it can hold, and what bounds it, for a person.

@@ -13,24 +13,24 @@ using uring::Descriptors;
 
 constexpr std::uint32_t kLimit = 20'000;
 
-config::ServerOptions options(std::uint32_t streams_per_shard = 0, std::size_t listeners = 1) {
-  config::ServerOptions made;
-  made.streams_per_shard = streams_per_shard;
-  made.listen.resize(listeners, made.listen.front());
+config::Config options(std::uint32_t streams_per_shard = 0, std::size_t listeners = 1) {
+  config::Config made;
+  made.server.streams_per_shard = streams_per_shard;
+  made.server.listen.resize(listeners, made.server.listen.front());
   return made;
 }
 
-Capacity planned(const config::ServerOptions& server, std::uint32_t shards, Descriptors descriptors,
+Capacity planned(const config::Config& config, std::uint32_t shards, Descriptors descriptors,
                  std::uint32_t limit = kLimit) {
-  const auto plan = plan_capacity(server, shards, descriptors, limit);
+  const auto plan = plan_capacity(config, shards, descriptors, limit);
   if (plan) return plan.value();
   ADD_FAILURE() << plan.error().message;
   return {};
 }
 
-std::string refusal(const config::ServerOptions& server, std::uint32_t shards,
-                    Descriptors descriptors, std::uint32_t limit = kLimit) {
-  const auto plan = plan_capacity(server, shards, descriptors, limit);
+std::string refusal(const config::Config& config, std::uint32_t shards, Descriptors descriptors,
+                    std::uint32_t limit = kLimit) {
+  const auto plan = plan_capacity(config, shards, descriptors, limit);
   return plan ? "accepted: " + plan.value().description : plan.error().message;
 }
 
@@ -59,6 +59,9 @@ TEST(Capacity, ListenersCostOrdinaryDescriptors) {
   const Capacity one = planned(options(0, 1), 2, Descriptors::ordinary);
   const Capacity ten = planned(options(0, 10), 2, Descriptors::ordinary);
   EXPECT_EQ(one.slots - ten.slots, 9u) << "one for each listener and shard";
+  config::Config tls = options(0, 1);
+  tls.tls.listen.resize(9, tls.server.listen.front());
+  EXPECT_EQ(planned(tls, 2, Descriptors::ordinary).slots, ten.slots) << "whatever they speak";
 }
 
 TEST(Capacity, DirectDescriptorsAreBoundedByTheKernelsTable) {
