@@ -198,6 +198,8 @@ std::string_view reason_phrase(std::uint16_t status) {
       return "No Content";
     case 304:
       return "Not Modified";
+    case 308:
+      return "Permanent Redirect";
     case 400:
       return "Bad Request";
     case 401:

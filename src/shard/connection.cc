@@ -33,6 +33,7 @@ void ConnectionPool::give_back(Handle handle) {
   shrink(connection.input);
   shrink(connection.output);
   shrink(connection.user);
+  connection.secure.reset();
   connection.at = {};
   free_.push_back(handle);
 }

@@ -6,11 +6,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ringcast/base/event_id.h"
 #include "ringcast/base/ip_address.h"
 #include "ringcast/http/request.h"
+#include "ringcast/tls/session.h"
 #include "ringcast/uring/ring.h"
 
 namespace ringcast::shard {
@@ -19,6 +21,7 @@ namespace ringcast::shard {
 /// of joining is also in the order of expiry.
 enum class Deadline : std::uint8_t {
   none,
+  handshake,   ///< of TLS must be done
   head,        ///< the request head must be whole
   body,        ///< the body must be whole
   keep_alive,  ///< the next request must begin
@@ -26,7 +29,7 @@ enum class Deadline : std::uint8_t {
   password,    ///< the password must be checked
   page,        ///< the client must take a page of history, if others wait for its place
 };
-inline constexpr std::size_t kDeadlineKinds = 7;
+inline constexpr std::size_t kDeadlineKinds = 8;
 
 /// What happens once the output is out.
 enum class AfterOutput : std::uint8_t {
@@ -34,6 +37,16 @@ enum class AfterOutput : std::uint8_t {
   close,
   become_stream,
   catch_up,  ///< the next page of history, or become a stream
+};
+
+/// What a connection has because it speaks TLS.
+struct SecureConnection {
+  explicit SecureConnection(std::shared_ptr<const tls::Context> context)
+      : session(std::make_unique<tls::Session>(std::move(context))) {}
+
+  std::unique_ptr<tls::Session> session;
+  std::string arrived;  ///< waits for its turn: see Requests::go_on_with_handshakes
+  std::string leaving;  ///< records
 };
 
 /// A connection in its request phase. Pooled; a stream gives it back.
@@ -53,15 +66,18 @@ struct Connection {
     State state = State::reading;
     AfterOutput after = AfterOutput::next_request;
     Deadline deadline = Deadline::none;
-    Over over = Over::none;        ///< accepted only to be told so
-    bool continue_sent = false;    ///< 100 Continue for this request
-    bool receive_paused = false;   ///< too much input waits; the receive is being cancelled
-    bool ended_by_peer = false;    ///< no more input will come; the answer still goes out
-    bool next_queued = false;      ///< its next request is to be looked at in the next turn
-    bool output_queued = false;    ///< in the list of connections with output
-    bool output_blocked = false;   ///< waits until the socket can be written
-    bool reply_keep_alive = true;  ///< of the request that waits for the hub
-    bool stream_reserved = false;  ///< counts as a stream already, with `topic_set` interned
+    Over over = Over::none;         ///< accepted only to be told so
+    bool tls = false;               ///< speaks TLS, or is to
+    bool in_handshake = false;      ///< of TLS; counts among those under way
+    bool handshake_queued = false;  ///< what has arrived waits for its turn
+    bool continue_sent = false;     ///< 100 Continue for this request
+    bool receive_paused = false;    ///< too much input waits; the receive is being cancelled
+    bool ended_by_peer = false;     ///< no more input will come; the answer still goes out
+    bool next_queued = false;       ///< its next request is to be looked at in the next turn
+    bool output_queued = false;     ///< in the list of connections with output
+    bool output_blocked = false;    ///< waits until the socket can be written
+    bool reply_keep_alive = true;   ///< of the request that waits for the hub
+    bool stream_reserved = false;   ///< counts as a stream already, with `topic_set` interned
     std::uint32_t topic_set = 0;
     std::uint32_t owner = 0xffff'ffff;  ///< of the stream that is reserved
     std::uint64_t request_id = 0;
@@ -90,11 +106,17 @@ struct Connection {
     return std::string_view(input).substr(at.input_used);
   }
 
+  /// Bytes of it, and of records that wait for their turn.
+  [[nodiscard]] std::size_t waiting_bytes() const {
+    return pending_input().size() + (secure ? secure->arrived.size() : 0);
+  }
+
   IpAddress peer;    ///< of the connection: a client or a proxy
   std::string user;  ///< who wants to sign in
 
   std::string input;  ///< arrived behind the current request (pipelining)
   std::string output;
+  std::unique_ptr<SecureConnection> secure;  ///< once something has arrived under TLS
 
   // Of the deadline list.
   std::uint32_t next = 0xffff'ffff;

@@ -16,13 +16,17 @@
 #include "connection.h"
 #include "owners.h"
 #include "paced.h"
+#include "secure_streams.h"
 #include "stream_table.h"
 #include "tails.h"
 #include "topics.h"
 
 namespace ringcast::shard {
 
-inline constexpr std::size_t kTailBytesMax = std::size_t{4} << 20;  // for each shard
+// For each shard. Of a plain stream that takes a frame in part the log has the rest; under TLS only
+// the record that was made has it.
+inline constexpr std::size_t kTailBytesMax = std::size_t{4} << 20;
+inline constexpr std::size_t kSecureTailBytesMax = std::size_t{64} << 20;
 
 /// The data of a shard, which its parts share. The parts are layered, each using those before it:
 ///
@@ -36,7 +40,8 @@ inline constexpr std::size_t kTailBytesMax = std::size_t{4} << 20;  // for each 
 struct Context {
   Context(const ShardOptions& shard_options, const Services& shard_services,
           hub::Exchange& shard_exchange, uring::Ring& shard_ring, Counters& shard_counters,
-          StreamTable stream_table, std::unique_ptr<sse::BroadcastLog> shard_log)
+          StreamTable stream_table, std::unique_ptr<sse::BroadcastLog> shard_log,
+          std::unique_ptr<SecureStreams> secure_streams)
       : options(shard_options),
         services(shard_services),
         policy(shard_services.policy),
@@ -46,8 +51,9 @@ struct Context {
         counters(shard_counters),
         table(std::move(stream_table)),
         log(std::move(shard_log)),
+        secure(std::move(secure_streams)),
         sets(topics),
-        tails(kTailBytesMax, shard_options.slots),
+        tails(secure ? kSecureTailBytesMax : kTailBytesMax, shard_options.slots),
         owners(shard_options.slots),
         paced(shard_options.limits.stream_sends_per_second) {}
 
@@ -62,6 +68,7 @@ struct Context {
 
   StreamTable table;
   std::unique_ptr<sse::BroadcastLog> log;
+  std::unique_ptr<SecureStreams> secure;  ///< null: no listener speaks TLS
   TopicTable topics;
   TopicSets sets;
   Tails tails;

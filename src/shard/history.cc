@@ -158,15 +158,25 @@ void Requests::become_stream(Connection& connection) {
     abort(slot);
     return;
   }
-  const Streams::Opening opening{.topic_set = connection.at.topic_set,
-                                 .owner = connection.at.owner,
-                                 .wire = wire_of(connection)};
+  Streams::Opening opening{.topic_set = connection.at.topic_set,
+                           .owner = connection.at.owner,
+                           .wire = wire_of(connection)};
+  if (connection.secure) {
+    auto taken = context_.secure->take_over(std::move(connection.secure->session),
+                                            context_.options.tls.records);
+    if (!taken) {
+      abort(slot);
+      return;
+    }
+    opening.tls = std::move(*taken);
+  }
   connection.at.stream_reserved = false;  // the stream's from now on
   const bool paused = connection.at.receive_paused;
   release(slot);
   streams_.open(slot, opening);
   const Stream& stream = context_.table[slot];
-  if (paused && !stream.is(Armed::receive)) lifecycle_.arm_receive(slot);
+  const bool lives = stream.phase == Phase::stream;
+  if (paused && lives && !stream.is(Armed::receive)) lifecycle_.arm_receive(slot);
 }
 
 }  // namespace ringcast::shard

@@ -27,13 +27,15 @@ Lifecycle::Lifecycle(Context& context, std::vector<Listener> listeners, std::siz
   }
 }
 
-void Lifecycle::arm_accepts(std::size_t connections_free) {
+void Lifecycle::arm_accepts(std::size_t connections_free, std::size_t handshakes_free) {
   if (!accepting_ || accepts_armed_ == accepts_.size()) return;
   if (accept_retry_at_ns_ > context_.now.mono_ns) return;
   accept_retry_at_ns_ = 0;
   for (std::uint32_t i = 0; i < accepts_.size() && accepts_armed_ < connections_free; ++i) {
     Accept& accept = accepts_[i];
     if (accept.armed) continue;
+    const bool tls = listeners_[accept.listener].tls;
+    if (tls && tls_accepts_armed_ >= handshakes_free) continue;
     const auto slot = context_.table.take();
     if (!slot) break;
     Stream& stream = context_.table[*slot];
@@ -43,6 +45,7 @@ void Lifecycle::arm_accepts(std::size_t connections_free) {
     accept.armed = true;
     accept.handle = context_.table.handle(*slot);
     ++accepts_armed_;
+    tls_accepts_armed_ += tls ? 1 : 0;
     context_.ring.accept(listeners_[accept.listener].descriptor, accept.handle, accept.peer);
   }
 }
@@ -60,8 +63,10 @@ std::optional<Lifecycle::Accepted> Lifecycle::on_accept(const uring::Completion&
   Stream& stream = context_.table[slot];
   RC_ASSERT(context_.table.current(completion.handle) && stream.phase == Phase::accepting);
   Accept& accept = accepts_[stream.extra];
+  const bool tls = listeners_[accept.listener].tls;
   accept.armed = false;
   --accepts_armed_;
+  tls_accepts_armed_ -= tls ? 1 : 0;
   stream.extra = kNoExtra;
   stream.clear(Armed::accept);
 
@@ -90,7 +95,7 @@ std::optional<Lifecycle::Accepted> Lifecycle::on_accept(const uring::Completion&
     abort(slot);
     return std::nullopt;
   }
-  return Accepted{slot, to_ip_address(accept.peer.address)};
+  return Accepted{slot, to_ip_address(accept.peer.address), tls};
 }
 
 void Lifecycle::arm_receive(uring::Slot slot) {

@@ -21,13 +21,15 @@ class Lifecycle {
   // --- accepting
 
   /// Keeps a pool of accepts armed at each listener while there are slots, and connections for what
-  /// they bring. Each has an address buffer of its own.
-  void arm_accepts(std::size_t connections_free);
+  /// they bring, and while handshakes may begin at those that speak TLS. Each has an address buffer
+  /// of its own.
+  void arm_accepts(std::size_t connections_free, std::size_t handshakes_free);
   /// Takes no more connections. Those whose accept is already on its way are closed.
   void stop_accepting();
   struct Accepted {
     uring::Slot slot;
     IpAddress peer;
+    bool tls;  ///< of the listener
   };
   /// A new connection, its receive armed; nothing if the accept failed.
   [[nodiscard]] std::optional<Accepted> on_accept(const uring::Completion& completion);
@@ -86,6 +88,7 @@ class Lifecycle {
   std::vector<Listener> listeners_;
   std::deque<Accept> accepts_;
   std::size_t accepts_armed_ = 0;
+  std::size_t tls_accepts_armed_ = 0;  // of them
   bool accepting_ = true;
   std::uint64_t accept_retry_at_ns_ = 0;
 };

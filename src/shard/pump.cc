@@ -116,6 +116,7 @@ void Pump::slice() {
   }
   while (!queue_.empty() && !budget.spent()) serve_topic(queue_.pop(), budget);
   sender_.flush();
+  if (context_.secure) context_.secure->forget_keys();
   end_round_if_done();
 }
 
@@ -226,7 +227,7 @@ bool Pump::visit(uring::Slot slot, Budget& budget) {
     return true;
   }
   if (!sender_.behind(stream)) return false;
-  const Payload& payload = sender_.payload(stream.cursor, stream.topic_set, stream.wire());
+  const Payload& payload = sender_.payload(stream);
   if (payload.bytes == 0) {
     // Finding nothing may have meant reading much of the index.
     spend(budget.visits, static_cast<std::uint32_t>((payload.next - stream.cursor) / 64));

@@ -62,13 +62,18 @@ void Requests::on_connected(const Lifecycle::Accepted& accepted) {
              !take_connect(accepted.peer)) {
     connection.at.over = Connection::Over::address;
   }
-  set_deadline(connection, Deadline::head);
+  if (accepted.tls) {
+    begin_handshake(connection);
+  } else {
+    set_deadline(connection, Deadline::head);
+  }
 }
 
 void Requests::release(uring::Slot slot) {
   Stream& stream = context_.table[slot];
   Connection& connection = pool_[stream.extra];
   if (connection.at.deadline == Deadline::password) give_up_password(connection);
+  end_handshake(connection);
   give_up_stream(connection);
   set_deadline(connection, Deadline::none);
   ++connection.serial;
@@ -92,13 +97,14 @@ void Requests::abort(uring::Slot slot) {
 }
 
 void Requests::finish(uring::Slot slot) {
+  say_goodbye(connection_of(slot));
   release(slot);
   lifecycle_.finish(slot);
 }
 
 void Requests::begin_drain() {
   draining_ = true;
-  for (const Deadline idle : {Deadline::head, Deadline::keep_alive}) {
+  for (const Deadline idle : {Deadline::handshake, Deadline::head, Deadline::keep_alive}) {
     DeadlineList& list = deadlines_[static_cast<std::size_t>(idle)];
     Handle next = list.front();
     while (next != ConnectionPool::kNone) {
@@ -130,23 +136,43 @@ void Requests::on_receive(uring::Slot slot, std::int32_t result, std::span<const
     return;
   }
   if (result == 0) {
-    // A client may end its direction and still read: what is whole is answered, half a request is
-    // not.
-    connection.at.ended_by_peer = true;
-    end_if_nothing_comes(connection);
-    return;
-  }
-  connection.input.append(reinterpret_cast<const char*>(data.data()), data.size());
-  if (connection.at.state == Connection::State::reading && !connection.at.next_queued) {
-    advance(connection);
-  } else if (connection.pending_input().size() > kInputMax) {
-    connection.at.receive_paused = true;
-    lifecycle_.pause_receive(slot);
+    end_of_input(connection);
+  } else if (connection.at.tls) {
+    on_records(connection, data);
+  } else {
+    connection.input.append(reinterpret_cast<const char*>(data.data()), data.size());
+    take_input(connection);
   }
 }
 
+void Requests::end_of_input(Connection& connection) {
+  if (connection.at.in_handshake && !connection.at.handshake_queued) {
+    context_.counters.handshakes_cut.add();
+    abort(connection.at.slot);
+    return;
+  }
+  // A client may end its direction and still read: what is whole is answered, half a request is
+  // not.
+  connection.at.ended_by_peer = true;
+  end_if_nothing_comes(connection);
+}
+
+void Requests::take_input(Connection& connection) {
+  if (connection.at.state == Connection::State::reading && !connection.at.next_queued) {
+    advance(connection);
+  } else {
+    pause_if_too_much(connection);
+  }
+}
+
+void Requests::pause_if_too_much(Connection& connection) {
+  if (connection.waiting_bytes() <= kInputMax) return;
+  connection.at.receive_paused = true;
+  lifecycle_.pause_receive(connection.at.slot);
+}
+
 void Requests::end_if_nothing_comes(Connection& connection) {
-  if (!connection.at.ended_by_peer || connection.at.next_queued ||
+  if (!connection.at.ended_by_peer || connection.at.next_queued || connection.at.handshake_queued ||
       connection.at.state != Connection::State::reading) {
     return;
   }
@@ -174,7 +200,7 @@ void Requests::on_cancelled(uring::Slot slot) {
 
 void Requests::resume_receive(Connection& connection) {
   const Stream& stream = context_.table[connection.at.slot];
-  if (!connection.at.receive_paused || connection.pending_input().size() > kInputMax / 2) return;
+  if (!connection.at.receive_paused || connection.waiting_bytes() > kInputMax / 2) return;
   if (stream.is(Armed::receive) || stream.cancels > 0) return;
   connection.at.receive_paused = false;
   lifecycle_.arm_receive(connection.at.slot);
@@ -247,8 +273,7 @@ bool Requests::flush_output() {
     taken[i] = kNotSent;
     if (connection == nullptr) continue;
     connection->at.output_queued = false;
-    const auto rest =
-        std::as_bytes(std::span(connection->output)).subspan(connection->at.output_sent);
+    const auto rest = std::as_bytes(std::span(outgoing(*connection)));
     taken[i] = static_cast<std::int32_t>(rest.size());
     // Nothing is left to be said to a client of HTTP/1.0 that is served from history.
     if (!rest.empty()) context_.ring.send(connection->at.slot, rest, i);
@@ -265,7 +290,8 @@ bool Requests::flush_output() {
     }
     Connection& connection = connection_of(slot);
     connection.at.output_sent += static_cast<std::size_t>(std::max(taken[i], 0));
-    if (connection.at.output_sent == connection.output.size()) {
+    const std::string& whole = connection.secure ? connection.secure->leaving : connection.output;
+    if (connection.at.output_sent == whole.size()) {
       output_done(connection);
     } else {
       connection.at.output_blocked = true;
@@ -296,6 +322,7 @@ void Requests::on_writable(uring::Slot slot) {
 
 void Requests::output_done(Connection& connection) {
   connection.output.clear();
+  if (connection.secure) connection.secure->leaving.clear();
   connection.at.output_sent = 0;
   if (connection.at.state != Connection::State::answering) return;  // 100 Continue
   const uring::Slot slot = connection.at.slot;
@@ -331,6 +358,8 @@ void Requests::output_done(Connection& connection) {
 
 std::uint64_t Requests::deadline_ns(Deadline kind) const {
   switch (kind) {
+    case Deadline::handshake:
+      return context_.options.tls.handshake_seconds * kNsPerSecond;
     case Deadline::head:
       return context_.options.limits.header_seconds * kNsPerSecond;
     case Deadline::body:
@@ -387,6 +416,13 @@ bool Requests::room_is_short() const {
 }
 
 std::uint64_t Requests::make_room() {
+  const std::uint64_t for_requests = make_room_for_connections();
+  const std::uint64_t for_handshakes = make_room_for_handshakes();
+  if (for_requests == 0 || for_handshakes == 0) return std::max(for_requests, for_handshakes);
+  return std::min(for_requests, for_handshakes);
+}
+
+std::uint64_t Requests::make_room_for_connections() {
   constexpr std::array<std::pair<Deadline, std::uint64_t>, 2> kMayBeEnded{
       {{Deadline::keep_alive, 0}, {Deadline::head, kSilentNs}}};
   int ended = 0;
@@ -407,6 +443,10 @@ std::uint64_t Requests::make_room() {
 void Requests::expire(Connection& connection) {
   const uring::Slot slot = connection.at.slot;
   switch (connection.at.deadline) {
+    case Deadline::handshake:
+      context_.counters.handshakes_late.add();
+      abort(slot);
+      return;
     case Deadline::head:
     case Deadline::body:
       if (!connection.parser.started()) {

@@ -50,6 +50,12 @@ class Requests {
   void take_verdicts();
   /// Answers those who named a position that this shard's log had not reached yet.
   void retry_waiting_for_log();
+  /// Goes on with a few of the handshakes of TLS for which something has arrived: their
+  /// cryptography takes as long as a hundred sends each, and streams go on in between. True when
+  /// more wait.
+  [[nodiscard]] bool go_on_with_handshakes();
+  /// How many more may be under way.
+  [[nodiscard]] std::size_t handshakes_free() const;
   /// Looks at the next pipelined request of those who were answered: one for each connection in a
   /// turn, so that nobody who sends a thousand at once delays the others or the events.
   void begin_next_requests();
@@ -77,7 +83,10 @@ class Requests {
     return pool_[context_.table[slot].extra];
   }
   void advance(Connection& connection);
+  void take_input(Connection& connection);
+  void end_of_input(Connection& connection);
   void resume_receive(Connection& connection);
+  void pause_if_too_much(Connection& connection);
   /// The peer has ended its direction: ends the connection unless something is still to be
   /// answered.
   void end_if_nothing_comes(Connection& connection);
@@ -89,8 +98,25 @@ class Requests {
   void handle_logout(Connection& connection, const http::Request& request);
   void handle_session(Connection& connection, const http::Request& request);
   void handle_other(Connection& connection, const http::Request& request);
+  void handle_redirect(Connection& connection, const http::Request& request);
   void handle_preflight(Connection& connection, const http::Request& request);
   void handle_reply(const hub::Reply& reply, const hub::HistoryPage* page);
+
+  // TLS: handshakes.cc.
+
+  void begin_handshake(Connection& connection);
+  void end_handshake(Connection& connection);
+  void on_records(Connection& connection, std::span<const std::byte> data);
+  void read_records(Connection& connection, std::string_view records);
+  void fail_tls(Connection& connection);
+  /// Encrypts what is to be said.
+  void seal_output(Connection& connection);
+  /// What is to be sent, and was not: the output, or the records that it became.
+  [[nodiscard]] std::string_view outgoing(Connection& connection);
+  /// Tells a client without an answer under way that the connection ends.
+  void say_goodbye(Connection& connection);
+  /// Ends handshakes whose client is silent when there is hardly room for others.
+  [[nodiscard]] std::uint64_t make_room_for_handshakes();
 
   // A stream that asks for what the log does not hold: history.cc.
 
@@ -170,6 +196,7 @@ class Requests {
   void set_deadline(Connection& connection, Deadline kind);
   [[nodiscard]] std::uint64_t deadline_ns(Deadline kind) const;
   [[nodiscard]] bool room_is_short() const;
+  [[nodiscard]] std::uint64_t make_room_for_connections();
   void expire(Connection& connection);
 
   /// Gives the connection back; the slot lives on.
@@ -190,6 +217,8 @@ class Requests {
   std::vector<uring::Handle> sending_;
   std::vector<uring::Handle> with_next_;
   std::vector<uring::Handle> beginning_;
+  std::deque<uring::Handle> handshaking_;      // something has arrived for them
+  std::size_t handshakes_ = 0;                 // under way
   std::deque<uring::Handle> waiting_for_log_;  // in the order of what they wait for
   // Of the request that is being answered.
   Visitor visitor_;

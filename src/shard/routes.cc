@@ -8,6 +8,7 @@
 #include "ringcast/base/assert.h"
 #include "ringcast/http/media_type.h"
 #include "ringcast/http/query.h"
+#include "ringcast/http/redirect.h"
 #include "ringcast/page/assets.h"
 
 #include "requests.h"
@@ -152,7 +153,9 @@ void Requests::handle(Connection& connection) {
                              (std::uint64_t{context_.options.index} << 40) + ++requests_;
   prepare(connection);
   const bool post = request.method == http::Method::post;
-  if (connection.at.over == Connection::Over::shard) {
+  if (!visitor_.secure && !context_.policy->redirect_to.empty()) {
+    handle_redirect(connection, request);
+  } else if (connection.at.over == Connection::Over::shard) {
     context_.counters.limited_connect.add();
     refuse(connection, {.reason = "too many new connections"});
   } else if (connection.at.over == Connection::Over::address) {
@@ -171,6 +174,23 @@ void Requests::handle(Connection& connection) {
   } else {
     handle_other(connection, request);
   }
+}
+
+void Requests::handle_redirect(Connection& connection, const http::Request& request) {
+  const std::string& origin = context_.policy->redirect_to;
+  const auto location = http::moved_to(origin, request);
+  const bool reads = request.method == http::Method::get || request.method == http::Method::head;
+  if (!reads || !location) {
+    // What was sent in clear text is not to be sent again unnoticed.
+    answer_error(connection, 403, "not over plain HTTP: use " + origin);
+    return;
+  }
+  context_.counters.redirects.add();
+  const bool keep = keep_alive(request);
+  http::ResponseWriter(connection.output, 308, head(keep))
+      .header("Location", *location)
+      .body("text/plain; charset=utf-8", "moved to HTTPS\n", request.method == http::Method::head);
+  answer(connection, keep ? AfterOutput::next_request : AfterOutput::close);
 }
 
 Requests::Subscription Requests::read_subscription(const http::Request& request) {

@@ -10,11 +10,35 @@
 namespace ringcast::shard {
 namespace {
 
+// Room for the records of a batch; 128 small ones fit, and are still in the cache when they are
+// sent.
+constexpr std::size_t kSealedBytes = std::size_t{256} << 10;
+// A record may take this part of the room that is left for tails.
+constexpr std::size_t kRecordShareOfTails = 4096;
+constexpr std::size_t kRecordBytesLeast = 1024;
+
 std::span<const std::byte> as_bytes(const iovec& span) {
   return {static_cast<const std::byte*>(span.iov_base), span.iov_len};
 }
 
+iovec as_iovec(std::span<const std::byte> bytes) {
+  // For writev's sake the pointer is not to const; nobody writes through it.
+  return {.iov_base = const_cast<std::byte*>(bytes.data()), .iov_len = bytes.size()};
+}
+
+std::size_t record_bytes(const Tails& tails) {
+  return std::clamp(tails.bytes_free() / kRecordShareOfTails, kRecordBytesLeast,
+                    SecureStreams::kPlaintextMax);
+}
+
 }  // namespace
+
+Sender::Sender(Context& context, Lifecycle& lifecycle)
+    : context_(context),
+      lifecycle_(lifecycle),
+      record_bytes_(record_bytes(context.tails)),
+      sealed_bytes_max_(context.secure ? kSealedBytes : SecureStreams::kSealedMax),
+      sealed_(context.secure ? std::make_unique<std::byte[]>(kSealedBytes) : nullptr) {}
 
 std::span<const sse::TopicNews> Sender::news(std::uint32_t topic_set) {
   const auto topics = context_.sets.topics(topic_set);
@@ -33,20 +57,27 @@ bool Sender::overtaken(const Stream& stream) const {
   return false;
 }
 
-const Payload& Sender::payload(sse::Ordinal cursor, std::uint32_t topic_set, sse::Wire wire) {
+const Payload& Sender::payload(const Stream& stream) {
+  const sse::Wire wire = stream.wire();
+  const bool secure = stream.tls != SecureStreams::kNone;
   for (const Memo& memo : memos_) {
-    if (memo.filled && memo.cursor == cursor && memo.topic_set == topic_set && memo.wire == wire) {
+    if (memo.filled && memo.cursor == stream.cursor && memo.topic_set == stream.topic_set &&
+        memo.wire == wire && memo.secure == secure) {
       return memo.payload;
     }
   }
   const auto room = std::span(spans_).subspan(spans_used_, kSpansPerSend);
-  const sse::Gathered gathered = sse::gather(*context_.log, std::max(cursor, context_.log->tail()),
-                                             news(topic_set), wire, {}, room);
+  const sse::GatherLimits limits =
+      secure ? sse::GatherLimits{.bytes = record_bytes_} : sse::GatherLimits{};
+  const sse::Gathered gathered =
+      sse::gather(*context_.log, std::max(stream.cursor, context_.log->tail()),
+                  news(stream.topic_set), wire, limits, room);
   Memo& memo = memos_[next_memo_++ % kPayloads];
   memo = {.filled = true,
-          .cursor = cursor,
-          .topic_set = topic_set,
+          .cursor = stream.cursor,
+          .topic_set = stream.topic_set,
           .wire = wire,
+          .secure = secure,
           .payload = {.first_span = static_cast<std::uint16_t>(spans_used_),
                       .spans = static_cast<std::uint16_t>(gathered.spans),
                       .bytes = gathered.bytes,
@@ -70,10 +101,77 @@ Sender::Entry& Sender::next_entry(uring::Slot slot, SendKind kind, std::size_t b
   return entry;
 }
 
+bool Sender::add_sealed(uring::Slot slot, SendKind kind, std::span<const iovec> pieces) {
+  const std::span<std::byte> out(sealed_.get() + sealed_bytes_, SecureStreams::kSealedMax);
+  Stream& stream = context_.table[slot];
+  std::size_t bytes = pieces.empty() ? 0 : context_.secure->seal(stream.tls, pieces, out);
+  if (kind == SendKind::last_words) {
+    bytes += context_.secure->seal_end(stream.tls, tls::Alert::close_notify, out.subspan(bytes));
+  }
+  if (bytes == 0) {
+    context_.counters.streams_ended_tls.add();
+    drop(slot);
+    return false;
+  }
+  const auto place = static_cast<std::uint32_t>(count_);
+  next_entry(slot, kind, bytes).data = out.data();
+  sealed_bytes_ += bytes;
+  stream.last_sent_ms = context_.now_ms();
+  any_special_ |= stream.is(Fact::woke) || kind == SendKind::last_words;
+  context_.ring.send(slot, std::span<const std::byte>(out.first(bytes)), place);
+  return true;
+}
+
+void Sender::go_to_frame(Stream& stream) {
+  const sse::Ordinal from = std::max(stream.cursor, context_.log->tail());
+  stream.cursor =
+      sse::split(*context_.log, from, news(stream.topic_set), stream.wire(), 1).next - 1;
+}
+
+std::size_t Sender::add_sealed_rest(uring::Slot slot, std::span<const std::byte> rest) {
+  Stream& stream = context_.table[slot];
+  const auto part = rest.first(std::min(rest.size(), record_bytes_));
+  const iovec piece = as_iovec(part);
+  if (!add_sealed(slot, SendKind::sealed, {&piece, 1})) return part.size();
+  if (part.size() == rest.size()) {
+    ++stream.cursor;
+    stream.frame_taken = 0;
+  } else {
+    stream.frame_taken += static_cast<std::uint32_t>(part.size());
+    lowest_rest_ = std::min(lowest_rest_, stream.cursor);
+  }
+  return part.size();
+}
+
+void Sender::add_farewell(uring::Slot slot, tls::Alert alert) {
+  const std::span<std::byte> out(sealed_.get() + sealed_bytes_, SecureStreams::kSealedMax);
+  const std::size_t bytes = context_.secure->seal_end(context_.table[slot].tls, alert, out);
+  if (bytes == 0) {
+    drop(slot);
+    return;
+  }
+  const auto place = static_cast<std::uint32_t>(count_);
+  next_entry(slot, SendKind::last_words, bytes).data = out.data();
+  sealed_bytes_ += bytes;
+  any_special_ = true;
+  context_.ring.send(slot, std::span<const std::byte>(out.first(bytes)), place);
+}
+
 void Sender::add_log(uring::Slot slot, const Payload& payload) {
+  Stream& stream = context_.table[slot];
+  if (stream.tls != SecureStreams::kNone) {
+    context_.counters.deliveries.add(payload.events);
+    if (payload.bytes > record_bytes_) {  // one frame
+      go_to_frame(stream);
+      (void)add_rest(slot);
+    } else if (add_sealed(slot, SendKind::sealed, {&spans_[payload.first_span], payload.spans})) {
+      entries_[count_ - 1].events = payload.events;
+      stream.cursor = payload.next;
+    }
+    return;
+  }
   const auto place = static_cast<std::uint32_t>(count_);
   next_entry(slot, SendKind::log, payload.bytes).events = payload.events;
-  Stream& stream = context_.table[slot];
   any_special_ |= stream.is(Fact::woke);
   stream.cursor = payload.next;
   stream.last_sent_ms = context_.now_ms();
@@ -91,6 +189,7 @@ std::size_t Sender::add_rest(uring::Slot slot) {
   Stream& stream = context_.table[slot];
   const sse::LogEntry& frame = context_.log->entry(stream.cursor);
   const auto rest = context_.log->bytes(frame, stream.wire()).subspan(stream.frame_taken);
+  if (stream.tls != SecureStreams::kNone) return add_sealed_rest(slot, rest);
   next_entry(slot, SendKind::rest, rest.size()).frame_taken = stream.frame_taken;
   ++stream.cursor;
   stream.frame_taken = 0;
@@ -101,9 +200,16 @@ std::size_t Sender::add_rest(uring::Slot slot) {
 }
 
 void Sender::add_heartbeat(uring::Slot slot, std::span<const std::byte> frame) {
+  Stream& stream = context_.table[slot];
+  if (stream.tls != SecureStreams::kNone) {
+    const iovec piece = as_iovec(frame);
+    if (!add_sealed(slot, SendKind::sealed, {&piece, 1})) return;
+    stream.cursor = context_.log->head();
+    context_.counters.heartbeats.add();
+    return;
+  }
   const auto place = static_cast<std::uint32_t>(count_);
   next_entry(slot, SendKind::heartbeat, frame.size()).data = frame.data();
-  Stream& stream = context_.table[slot];
   any_special_ |= stream.is(Fact::woke);
   stream.cursor = context_.log->head();
   stream.last_sent_ms = context_.now_ms();
@@ -113,6 +219,11 @@ void Sender::add_heartbeat(uring::Slot slot, std::span<const std::byte> frame) {
 
 void Sender::add_words(uring::Slot slot, SendKind kind, std::span<const std::byte> bytes) {
   RC_ASSERT(bytes.size() <= kWordsMax && words_used_ + bytes.size() <= words_.size());
+  if (context_.table[slot].tls != SecureStreams::kNone) {
+    const iovec piece = as_iovec(bytes);
+    (void)add_sealed(slot, kind == SendKind::words ? SendKind::sealed : kind, {&piece, 1});
+    return;
+  }
   const auto place = static_cast<std::uint32_t>(count_);
   std::byte* const copy = words_.data() + words_used_;
   std::copy(bytes.begin(), bytes.end(), copy);
@@ -152,7 +263,8 @@ void Sender::flush() {
       for (const uring::SendFailure& failure : failures) settle(entries_[failure.place]);
     }
   }
-  count_ = bytes_ = spans_used_ = words_used_ = 0;
+  count_ = bytes_ = spans_used_ = words_used_ = sealed_bytes_ = 0;
+  record_bytes_ = record_bytes(context_.tails);
   any_special_ = false;
   ++batch_;
   for (Memo& memo : memos_) memo.filled = false;
@@ -161,7 +273,7 @@ void Sender::flush() {
 void Sender::settle(Entry& entry) {
   if (entry.error != 0 && entry.error != -EAGAIN) {
     // -EPIPE, -ECONNRESET, -ETIMEDOUT, -EHOSTUNREACH, ...: the peer is gone, whatever the reason.
-    if (entry.kind == SendKind::log) context_.counters.deliveries.sub(entry.events);
+    context_.counters.deliveries.sub(entry.events);
     context_.counters.streams_ended_by_peer.add();
     drop(entry.slot);
     return;
@@ -197,7 +309,7 @@ void Sender::settle_short(const Entry& entry) {
         return;
       }
       break;
-    default:  // words are not repeated by anything: all of what was not taken is kept
+    default:  // words and records are not repeated by anything: all of what was not taken is kept
       if (entry.kind == SendKind::last_words) stream.set(Fact::end_after_tail);
       if (!keep_in_tail(entry.slot, entry.not_taken())) return;
   }
@@ -244,14 +356,34 @@ void Sender::settle_tail(const Entry& entry) {
 
 bool Sender::keep_in_tail(uring::Slot slot, std::span<const std::byte> bytes) {
   Stream& stream = context_.table[slot];
-  RC_DEBUG_ASSERT(stream.extra == kNoExtra);
-  stream.extra = context_.tails.create(bytes);
-  if (stream.extra != Tails::kNone) return true;
-  stream.extra = kNoExtra;
+  if (stream.extra == kNoExtra) {
+    stream.extra = context_.tails.create(bytes);
+    if (stream.extra != Tails::kNone) return true;
+  } else if (context_.tails.append(stream.extra, bytes)) {
+    return true;
+  }
   context_.counters.tails_full.add();
   context_.counters.streams_ended_slow.add();
   drop(slot);
   return false;
+}
+
+bool Sender::keep_sealed_in_tail(uring::Slot slot, std::span<const std::byte> rest) {
+  // Between two batches: all of the room is free.
+  const std::span<std::byte> out(sealed_.get(), SecureStreams::kSealedMax);
+  while (!rest.empty()) {
+    const auto part = rest.first(std::min(rest.size(), SecureStreams::kPlaintextMax));
+    rest = rest.subspan(part.size());
+    const iovec piece = as_iovec(part);
+    const std::size_t bytes = context_.secure->seal(context_.table[slot].tls, {&piece, 1}, out);
+    if (bytes == 0) {
+      context_.counters.streams_ended_tls.add();
+      drop(slot);
+      return false;
+    }
+    if (!keep_in_tail(slot, out.first(bytes))) return false;
+  }
+  return true;
 }
 
 void Sender::save_rests_before(sse::Ordinal evicted) {
@@ -272,7 +404,10 @@ void Sender::save_rests_before(sse::Ordinal evicted) {
         continue;
       }
       const auto frame = log.bytes(log.entry(stream.cursor), stream.wire());
-      if (!keep_in_tail(slot, frame.subspan(stream.frame_taken))) continue;
+      const auto rest = frame.subspan(stream.frame_taken);
+      const bool kept = stream.tls == SecureStreams::kNone ? keep_in_tail(slot, rest)
+                                                           : keep_sealed_in_tail(slot, rest);
+      if (!kept) continue;
       ++stream.cursor;
       stream.frame_taken = 0;
     }
@@ -315,6 +450,9 @@ void Sender::release(uring::Slot slot) {
   context_.sets.release(stream.topic_set);
   stream.topic_set = 0;
   context_.release_owner(std::exchange(stream.owner, Owners::kNone));
+  if (stream.tls != SecureStreams::kNone) {
+    context_.secure->remove(std::exchange(stream.tls, SecureStreams::kNone));
+  }
   stream.frame_taken = 0;
   context_.counters.streams_open.sub();
 }

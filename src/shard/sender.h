@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include <sys/socket.h>
@@ -22,6 +23,7 @@ enum class SendKind : std::uint8_t {
   heartbeat,   ///< shared bytes; a short one leaves the rest in a tail
   words,       ///< said to this stream alone (gap); likewise
   last_words,  ///< then the stream is finished
+  sealed,      ///< records made for this stream alone; what is left of them is kept in a tail
   tail,        ///< the front of the stream's tail
 };
 
@@ -43,23 +45,27 @@ struct Payload {
 /// the ready list and waits for room. A cursor inside a frame costs nothing: the rest is in the log
 /// still.
 ///
+/// Under TLS what is sent was encrypted for one stream, once. So the state moves for good when it
+/// is sealed, and what the socket does not take goes to the stream's tail as it is. A frame that is
+/// longer than a record leaves in several.
+///
 /// A batch must be flushed before the log changes: appended, evicted, or the turn ends.
 class Sender {
  public:
   static constexpr std::size_t kBatch = 128;
 
-  Sender(Context& context, Lifecycle& lifecycle) : context_(context), lifecycle_(lifecycle) {}
+  Sender(Context& context, Lifecycle& lifecycle);
 
   [[nodiscard]] bool full() const {
     return count_ == kBatch || spans_used_ + kSpansPerSend > spans_.size() ||
-           words_used_ + kWordsMax > words_.size();
+           words_used_ + kWordsMax > words_.size() ||
+           sealed_bytes_ + SecureStreams::kSealedMax > sealed_bytes_max_;
   }
   /// A stream is in a batch once at most: two sends of it could be reordered.
   [[nodiscard]] bool holds(const Stream& stream) const { return stream.batch == batch_; }
 
-  /// What is pending for the cursor; `bytes` is 0 when nothing is. Not when `full`.
-  [[nodiscard]] const Payload& payload(sse::Ordinal cursor, std::uint32_t topic_set,
-                                       sse::Wire wire);
+  /// What is pending for the stream; `bytes` is 0 when nothing is. Not when `full`.
+  [[nodiscard]] const Payload& payload(const Stream& stream);
 
   void add_log(uring::Slot slot, const Payload& payload);
   /// Returns how many bytes.
@@ -68,6 +74,8 @@ class Sender {
   /// Copies `bytes` (at most kWordsMax).
   void add_words(uring::Slot slot, SendKind kind, std::span<const std::byte> bytes);
   void add_tail(uring::Slot slot);
+  /// The last record of a stream under TLS that has nothing in its tail; then it is finished.
+  void add_farewell(uring::Slot slot, tls::Alert alert);
 
   /// Hands the batch to the kernel and settles every stream in it.
   void flush();
@@ -86,6 +94,11 @@ class Sender {
   /// of its near successors, so that not every eviction looks at them all. A stream that finds no
   /// room is ended.
   void save_rests_before(sse::Ordinal evicted);
+
+  /// Before anything else is sent to the stream. Ends it when there is no room.
+  void put_into_tail(uring::Slot slot, std::span<const std::byte> bytes) {
+    (void)keep_in_tail(slot, bytes);
+  }
 
   /// Takes the stream off the fan-out path until its socket has room.
   void block(uring::Slot slot, bool sent_something);
@@ -119,10 +132,20 @@ class Sender {
     sse::Ordinal cursor = 0;
     std::uint32_t topic_set = 0;
     sse::Wire wire = sse::Wire::chunked;
+    bool secure = false;
     Payload payload;
   };
 
   Entry& next_entry(uring::Slot slot, SendKind kind, std::size_t bytes);
+  /// Encrypts for the stream and adds what that makes. False when nothing can be said to it any
+  /// more: it is dropped.
+  bool add_sealed(uring::Slot slot, SendKind kind, std::span<const iovec> pieces);
+  /// Gives out a part of the frame at the cursor, which is longer than a record.
+  std::size_t add_sealed_rest(uring::Slot slot, std::span<const std::byte> rest);
+  /// Moves the cursor to the next frame that is for the stream.
+  void go_to_frame(Stream& stream);
+  /// The rest of a frame into the tail, encrypted. False: ended.
+  bool keep_sealed_in_tail(uring::Slot slot, std::span<const std::byte> rest);
   void settle(Entry& entry);
   void settle_short(const Entry& entry);
   void settle_inside_frame(const Entry& entry);
@@ -139,6 +162,7 @@ class Sender {
   std::size_t bytes_ = 0;
   std::size_t spans_used_ = 0;
   std::size_t words_used_ = 0;
+  std::size_t sealed_bytes_ = 0;
   bool any_special_ = false;  ///< something that has to be settled even when it was taken whole
   std::array<Entry, kBatch> entries_;
   std::array<msghdr, kBatch> messages_;
@@ -146,6 +170,11 @@ class Sender {
   std::array<std::byte, 32768> words_;
   std::array<Memo, kPayloads> memos_;
   std::size_t next_memo_ = 0;
+  /// Plaintext of one record. The fuller the slab of tails, the smaller: a slow stream leaves a
+  /// record there, and only that.
+  std::size_t record_bytes_;
+  std::size_t sealed_bytes_max_;  // of `sealed_`; without TLS it never fills
+  std::unique_ptr<std::byte[]> sealed_;
   sse::Ordinal lowest_rest_ = sse::kNoOrdinal;  // no stream is inside an older frame
   std::array<sse::TopicNews, kTopicsPerStreamMax + 2> news_;
 };

@@ -31,8 +31,9 @@ std::size_t connections_max(std::uint32_t slots) {
 struct Shard::Parts {
   Parts(const ShardOptions& options, const Services& services, hub::Exchange& exchange,
         uring::Ring& ring, std::vector<Listener> listeners, Counters& counters, StreamTable table,
-        std::unique_ptr<sse::BroadcastLog> log)
-      : context(options, services, exchange, ring, counters, std::move(table), std::move(log)),
+        std::unique_ptr<sse::BroadcastLog> log, std::unique_ptr<SecureStreams> secure)
+      : context(options, services, exchange, ring, counters, std::move(table), std::move(log),
+                std::move(secure)),
         lifecycle(context, std::move(listeners), connections_max(options.slots)),
         sender(context, lifecycle),
         pump(context, sender),
@@ -79,11 +80,18 @@ Result<std::unique_ptr<Shard>> Shard::create(const ShardOptions& options, const 
   auto log = sse::BroadcastLog::create(
       {.bytes = options.history.bytes, .events = options.history.events, .floor = options.floor});
   if (!log) return log.error();
+  std::unique_ptr<SecureStreams> secure;
+  if (std::ranges::any_of(listeners, &Listener::tls)) {
+    auto layers = RecordLayerTable::create(options.slots);
+    if (!layers) return layers.error();
+    secure = std::make_unique<SecureStreams>(std::move(layers).value(), services.record_cipher,
+                                             counters);
+  }
   counters.slots_max.set(options.slots);
   exchange.port(options.index).ring.store(&ring, std::memory_order_release);
-  return std::unique_ptr<Shard>(new Shard(
-      std::make_unique<Parts>(options, services, exchange, ring, std::move(listeners), counters,
-                              std::move(table).value(), std::move(log).value())));
+  return std::unique_ptr<Shard>(new Shard(std::make_unique<Parts>(
+      options, services, exchange, ring, std::move(listeners), counters, std::move(table).value(),
+      std::move(log).value(), std::move(secure))));
 }
 
 Shard::Shard(std::unique_ptr<Parts> parts)
@@ -114,6 +122,7 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   parts.pump.release_paced();
   bool more = parts.handle_completions();
   parts.requests.begin_next_requests();
+  more |= parts.requests.go_on_with_handshakes();
   parts.requests.take_replies();
   parts.requests.take_verdicts();
   // Streams whose head goes out now join before the log may evict what they ask for.
@@ -131,7 +140,8 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   sooner(parts.drain(drain_requested_.load(std::memory_order_acquire)));
   sooner(parts.requests.make_room());
   if (accept_requested_.load(std::memory_order_acquire)) {
-    parts.lifecycle.arm_accepts(parts.requests.connections_free());
+    parts.lifecycle.arm_accepts(parts.requests.connections_free(),
+                                parts.requests.handshakes_free());
   }
   sooner(parts.lifecycle.next_accept_try_ns());
   sooner(parts.streams.tick());
@@ -215,7 +225,7 @@ void Shard::Parts::on_receive(const uring::Completion& completion) {
       if (!completion.more && stream.phase == Phase::request) requests.on_receive_end(slot);
       break;
     case Phase::stream:
-      if (!ended_by_us) streams.on_receive(slot, completion.result);
+      if (!ended_by_us) streams.on_receive(slot, completion.result, completion.data);
       if (!completion.more && stream.phase == Phase::stream) lifecycle.arm_receive(slot);
       break;
     case Phase::lingering:

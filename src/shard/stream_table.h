@@ -75,8 +75,8 @@ struct Stream {
   std::uint32_t frame_taken = 0;
   std::uint32_t owner = 0xffff'ffff;  ///< in Owners; kNone = nobody in particular
   std::uint8_t cancels = 0;           ///< outstanding ones
-  /// TLS state will be a handle here.
-  std::uint8_t unused[7] = {};
+  std::uint8_t unused[3] = {};
+  std::uint32_t tls = 0xffff'ffff;  ///< in SecureStreams; kNone = plain
 
   [[nodiscard]] bool is(Fact fact) const { return (facts & static_cast<std::uint8_t>(fact)) != 0; }
   void set(Fact fact) {

@@ -156,6 +156,7 @@ void Streams::open(uring::Slot slot, const Opening& opening) {
   stream.extra = kNoExtra;
   stream.topic_set = opening.topic_set;
   stream.owner = opening.owner;
+  stream.tls = opening.tls.handle;
   stream.last_sent_ms = context_.now_ms();
   if (opening.wire == sse::Wire::plain) stream.set(Fact::plain_wire);
   context_.counters.streams_open.add();
@@ -168,6 +169,13 @@ void Streams::open(uring::Slot slot, const Opening& opening) {
     stream.set(Fact::ending);
     context_.owners.sign_out(stream.owner);
   }
+  const auto& [tls, first, half_record] = opening.tls;
+  if (!first.empty()) {
+    sender_.put_into_tail(slot, as_bytes(first));
+    if (stream.phase != Phase::stream) return;
+    pump_.make_ready(slot);
+  }
+  if (!half_record.empty()) on_secure_receive(slot, as_bytes(half_record));
 }
 
 void Streams::join_topics(uring::Slot slot) {
@@ -196,16 +204,45 @@ void Streams::on_writable(uring::Slot slot) {
   if (stream.extra != kNoExtra || sender_.behind(stream)) pump_.make_ready(slot);
 }
 
-void Streams::on_receive(uring::Slot slot, std::int32_t bytes) {
+void Streams::on_receive(uring::Slot slot, std::int32_t result, std::span<const std::byte> data) {
+  if (result <= 0) {
+    context_.counters.streams_ended_by_peer.add();
+    sender_.drop(slot);
+  } else if (context_.table[slot].tls != SecureStreams::kNone) {
+    on_secure_receive(slot, data);
+  } else {
+    on_data(slot);
+  }
+}
+
+void Streams::on_data(uring::Slot slot) {
   Stream& stream = context_.table[slot];
   // One piece may be a stray line end or a pipelined request, which will never be answered; more is
   // a client that does not know what it talks to.
-  if (bytes > 0 && !stream.is(Fact::stray_bytes)) {
+  if (!stream.is(Fact::stray_bytes)) {
     stream.set(Fact::stray_bytes);
     return;
   }
   context_.counters.streams_ended_by_peer.add();
   sender_.drop(slot);
+}
+
+void Streams::on_secure_receive(uring::Slot slot, std::span<const std::byte> data) {
+  const Stream& stream = context_.table[slot];
+  const SecureStreams::Heard heard = context_.secure->read(stream.tls, data);
+  context_.secure->forget_keys();
+  if (!heard.ended && !heard.broken) {
+    if (heard.data) on_data(slot);
+    return;
+  }
+  (heard.broken ? context_.counters.streams_ended_tls : context_.counters.streams_ended_by_peer)
+      .add();
+  if (stream.extra != kNoExtra || stream.is(Fact::blocked)) {
+    sender_.drop(slot);  // our last record would have to wait for a client that has left
+    return;
+  }
+  sender_.add_farewell(slot, heard.answer);
+  sender_.flush();
 }
 
 void Streams::on_overtaken(uring::Slot slot) {

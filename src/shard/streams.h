@@ -58,6 +58,7 @@ class Streams : public Pump::SlowStreams {
     std::uint32_t topic_set;
     Owners::Handle owner;
     sse::Wire wire;
+    SecureStreams::Taken tls{};  ///< for a stream under TLS
   };
   void open(uring::Slot slot, const Opening& opening);
 
@@ -68,8 +69,8 @@ class Streams : public Pump::SlowStreams {
   // --- completions
 
   void on_writable(uring::Slot slot);
-  /// The client said something, or ended (`bytes` <= 0), although there is nothing to say.
-  void on_receive(uring::Slot slot, std::int32_t bytes);
+  /// The client said something, or ended (`result` <= 0), although there is nothing to say.
+  void on_receive(uring::Slot slot, std::int32_t result, std::span<const std::byte> data);
   void on_overtaken(uring::Slot slot) override;
 
   // --- time
@@ -98,6 +99,8 @@ class Streams : public Pump::SlowStreams {
   /// Ends the stream of an owner whose time has come, or puts it off.
   void end_owned(Owners::Handle handle);
   void join_topics(uring::Slot slot);
+  void on_data(uring::Slot slot);
+  void on_secure_receive(uring::Slot slot, std::span<const std::byte> data);
   void end(uring::Slot slot, Reason reason);
   [[nodiscard]] bool has_news(const Stream& stream) const;
   [[nodiscard]] std::span<const std::byte> heartbeat(sse::Wire wire);

@@ -42,6 +42,9 @@ class Tails {
   void release(Handle tail);
 
   [[nodiscard]] std::size_t bytes_used() const { return chunks_.size() * sizeof(Chunk); }
+  [[nodiscard]] std::size_t bytes_free() const {
+    return (chunks_.size_max() - chunks_.size()) * sizeof(Chunk);
+  }
 
  private:
   struct Chunk {

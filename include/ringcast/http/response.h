@@ -32,7 +32,7 @@ class ResponseWriter {
  public:
   ResponseWriter(std::string& out, std::uint16_t status, const HeadFields& fields);
 
-  /// Neither name nor value comes from a client.
+  /// Neither name nor value comes from a client, but for a target of `moved_to`.
   ResponseWriter& header(std::string_view name, std::string_view value);
   /// Ends the head with `Content-Length` and the body. For 204 and 304: neither.
   void body(std::string_view content_type, std::string_view bytes, bool head_only = false);
