@@ -309,11 +309,11 @@ void append_head(std::string& out, std::string_view name, Kind kind, std::string
 }
 
 void append_metric(std::string& out, std::string_view name, Kind kind, std::string_view help,
-                   std::uint64_t value) {
+                   std::uint64_t value, Unit unit = Unit::one) {
   append_head(out, name, kind, help);
   out += name;
   out += ' ';
-  append_value(out, value, Unit::one);
+  append_value(out, value, unit);
 }
 
 /// Of a struct that there is one of.
@@ -343,11 +343,9 @@ void append_redis_lag(std::string& out, const hub::RedisCounters& counters) {
                       static_cast<std::uint64_t>(wall.tv_nsec) / 1'000'000;
   const std::uint64_t current_ms = counters.last_current_ms.get();
   const bool known = current_ms != 0 && current_ms < now_ms;
-  constexpr std::string_view kName = "ringcast_redis_lag_seconds";
-  append_head(out, kName, Kind::gauge, "Time since this instance had last read all of the stream.");
-  out += kName;
-  out += ' ';
-  append_value(out, known ? now_ms - current_ms : 0, Unit::ms_to_seconds);
+  append_metric(out, "ringcast_redis_lag_seconds", kGauge,
+                "Time since this instance had last read all of the stream.",
+                known ? now_ms - current_ms : 0, Unit::ms_to_seconds);
 }
 
 /// The fields of a small file of /proc, or an empty text.
@@ -452,6 +450,11 @@ std::string render_metrics(const MetricsSources& sources) {
   if (sources.redis != nullptr) {
     append_single(out, kRedisMetrics, *sources.redis);
     append_redis_lag(out, *sources.redis);
+  }
+  if (sources.certificate_expiry_ms != nullptr) {
+    append_metric(out, "ringcast_tls_certificate_expiry_timestamp_seconds", kGauge,
+                  "When the first of the certificates in use expires, since the Unix epoch.",
+                  sources.certificate_expiry_ms->get(), Unit::ms_to_seconds);
   }
   if (sources.audit != nullptr) {
     append_metric(out, "ringcast_audit_lines_written_total", kCounter,

@@ -359,10 +359,12 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
 
 Result<void> Server::Parts::start_admin(const config::Config& config) {
   if (!config.server.admin_listen) return {};
-  admin::MetricsSources sources{.shards = {},
-                                .hub = &hub->counters(),
-                                .audit = audit.get(),
-                                .redis = redis ? &redis_counters : nullptr};
+  admin::MetricsSources sources{
+      .shards = {},
+      .hub = &hub->counters(),
+      .audit = audit.get(),
+      .redis = redis ? &redis_counters : nullptr,
+      .certificate_expiry_ms = certificates ? &certificates->expiry_ms() : nullptr};
   for (const auto& shard : shards) sources.shards.push_back(&shard->counters());
   auto started =
       admin::AdminServer::start({.address = config::to_sockaddr(*config.server.admin_listen)},

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "ringcast/base/counter.h"
 #include "ringcast/hub/counters.h"
 #include "ringcast/hub/redis_counters.h"
 #include "ringcast/shard/counters.h"
@@ -17,6 +18,8 @@ struct MetricsSources {
   const hub::Counters* hub = nullptr;          ///< null: no hub metrics
   const AuditWriter* audit = nullptr;          ///< null: no audit metrics
   const hub::RedisCounters* redis = nullptr;   ///< null: no Redis metrics
+  /// When the first of the certificates in use expires, since 1970; null: there are none.
+  const Counter* certificate_expiry_ms = nullptr;
 };
 
 /// Every counter, and what the kernel knows of the process, in the Prometheus text format 0.0.4.

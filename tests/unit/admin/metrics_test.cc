@@ -61,16 +61,18 @@ TEST(Metrics, TheTextIsWellFormed) {
   const hub::Counters hub;
   const AuditWriter audit;
   const hub::RedisCounters redis;
+  const Counter expiry;
   const Exposition all =
-      parse(render_metrics({{&shards[0], &shards[1], &shards[2]}, &hub, &audit, &redis}));
+      parse(render_metrics({{&shards[0], &shards[1], &shards[2]}, &hub, &audit, &redis, &expiry}));
   for (const auto& [name, type] : all.type) {
     EXPECT_TRUE(name.starts_with("ringcast_")) << name;
     EXPECT_EQ(name.ends_with("_total"), type == "counter") << name;
     ASSERT_TRUE(all.of.contains(name)) << "no sample of " << name;
     const bool per_shard = all.of.at(name).begin()->find("{shard=") != std::string::npos;
-    const std::size_t labels = name == "ringcast_limited_total"     ? 5
-                               : name == "ringcast_redis_connected" ? 3
-                                                                    : 1;
+    const std::size_t labels = name == "ringcast_limited_total"      ? 5
+                               : name == "ringcast_tls_failed_total" ? 7
+                               : name == "ringcast_redis_connected"  ? 3
+                                                                     : 1;
     EXPECT_EQ(all.of.at(name).size(), per_shard ? 3 * labels : labels) << name;
   }
 }
@@ -164,6 +166,17 @@ TEST(Metrics, RedisIsShownWhereThereIsOne) {
   for (const auto& [name, type] : parse(render_metrics({})).type) {
     EXPECT_FALSE(name.starts_with("ringcast_redis_")) << name;
   }
+}
+
+TEST(Metrics, TheExpiryOfCertificatesFollowsThoseInUse) {
+  constexpr const char* kName = "ringcast_tls_certificate_expiry_timestamp_seconds";
+  Counter expiry_ms;
+  const MetricsSources sources{.certificate_expiry_ms = &expiry_ms};
+  expiry_ms.set(1'700'000'000'000);
+  EXPECT_EQ(parse(render_metrics(sources)).value.at(kName), "1700000000.000");
+  expiry_ms.set(1'800'000'000'000);
+  EXPECT_EQ(parse(render_metrics(sources)).value.at(kName), "1800000000.000");
+  EXPECT_FALSE(parse(render_metrics({})).type.contains(kName)) << "there is no TLS";
 }
 
 TEST(Metrics, LagIsTheTimeSinceAllWasRead) {
