@@ -132,6 +132,7 @@ Connection* Requests::find(uring::Handle handle) {
 void Requests::on_receive(uring::Slot slot, std::int32_t result, std::span<const std::byte> data) {
   Connection& connection = connection_of(slot);
   if (result < 0) {
+    if (connection.at.in_handshake) context_.counters.handshakes_cut.add();
     abort(slot);
     return;
   }

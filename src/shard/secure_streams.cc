@@ -174,8 +174,11 @@ SecureStreams::Heard SecureStreams::read_records(Handle handle, std::span<const 
         heard.answer = incoming.alert;
         break;
       case Kind::close_notify:
+        heard.ended = true;
+        break;
       case Kind::alert:
         heard.ended = true;
+        heard.answer.reset();
         break;
     }
   }

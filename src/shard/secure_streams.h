@@ -86,8 +86,9 @@ class SecureStreams {
   struct Heard {
     bool data = false;    ///< application data
     bool ended = false;   ///< it said close_notify, or gave up
-    bool broken = false;  ///< it said what may not come; `answer` is the alert for it
-    tls::Alert answer = tls::Alert::close_notify;
+    bool broken = false;  ///< it said what may not come
+    /// What it is told then; nothing when it gave up (RFC 8446 section 6.2).
+    std::optional<tls::Alert> answer = tls::Alert::close_notify;
   };
   [[nodiscard]] Heard read(Handle handle, std::span<const std::byte> bytes);
 

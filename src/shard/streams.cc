@@ -237,11 +237,12 @@ void Streams::on_secure_receive(uring::Slot slot, std::span<const std::byte> dat
   }
   (heard.broken ? context_.counters.streams_ended_tls : context_.counters.streams_ended_by_peer)
       .add();
-  if (stream.extra != kNoExtra || stream.is(Fact::blocked)) {
-    sender_.drop(slot);  // our last record would have to wait for a client that has left
+  // Our last record does not wait for a client that has left.
+  if (!heard.answer || stream.extra != kNoExtra || stream.is(Fact::blocked)) {
+    sender_.drop(slot);
     return;
   }
-  sender_.add_farewell(slot, heard.answer);
+  sender_.add_farewell(slot, *heard.answer);
   sender_.flush();
 }
 

@@ -293,10 +293,11 @@ Incoming RecordLayer::follow_handshake(RecordCipher& cipher, std::span<const std
   }
   // Alone in its record, because the next record has another key (RFC 8446 section 5.1). It could
   // come in two records as well; nobody does that to five bytes, and it is refused.
-  if (message.size() != kKeyUpdateBytes || message[1] != std::byte{0} ||
-      message[2] != std::byte{0} || message[3] != std::byte{1}) {
-    return refuse(Alert::decode_error);
-  }
+  const bool sound_length =
+      message.size() < 4 ||
+      (message[1] == std::byte{0} && message[2] == std::byte{0} && message[3] == std::byte{1});
+  if (!sound_length) return refuse(Alert::decode_error);
+  if (message.size() != kKeyUpdateBytes) return refuse(Alert::unexpected_message);
   if (message[4] > static_cast<std::byte>(UpdateRequest::requested)) {
     return refuse(Alert::illegal_parameter);
   }

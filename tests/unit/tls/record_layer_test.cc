@@ -396,12 +396,12 @@ TEST(RecordLayer, WhatMayNotArriveAfterAHandshakeIsRefusedWithItsAlert) {
            Alert::decode_error},
       Case{"half a KeyUpdate",
            [](RecordPeer& peer) { return peer.record(ContentType::handshake, from_hex("180000")); },
-           Alert::decode_error},
+           Alert::unexpected_message},
       Case{"a KeyUpdate with more behind it",
            [](RecordPeer& peer) {
              return peer.record(ContentType::handshake, from_hex("18 000001 00 18 000001 00"));
            },
-           Alert::decode_error},
+           Alert::unexpected_message},
       Case{"a KeyUpdate that asks for what does not exist",
            [](RecordPeer& peer) {
              return peer.record(ContentType::handshake, from_hex("18 000001 02"));
