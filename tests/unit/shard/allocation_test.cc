@@ -1,8 +1,10 @@
 // DESIGN: nothing is allocated on the path of an event. The hub and a shard on real rings with real
 // loopback connections, all on one thread, turn by turn; the count is exact.
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,8 +12,10 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/crypto.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,11 +26,27 @@
 #include "ringcast/uring/ring.h"
 
 #include "allocation_counter.h"
+#include "tls_client.h"
 
 namespace ringcast {
 namespace {
 
 using std::chrono::nanoseconds;
+
+// What OpenSSL takes counts as well. It must be told before it takes anything.
+const bool kCountsOpenssl =
+    CRYPTO_set_mem_functions(
+        [](std::size_t bytes, const char*, int) { return ::operator new(bytes, std::nothrow); },
+        [](void* old, std::size_t bytes, const char*, int) -> void* {
+          // Nothing here grows a block that OpenSSL has; a new one stands for it.
+          void* const fresh = ::operator new(bytes, std::nothrow);
+          if (fresh != nullptr && old != nullptr) {
+            std::memcpy(fresh, old, std::min(bytes, malloc_usable_size(old)));
+            ::operator delete(old);
+          }
+          return fresh;
+        },
+        [](void* block, const char*, int) { ::operator delete(block); }) == 1;
 
 constexpr std::size_t kStreams = 200;
 constexpr int kTopics = 8;
@@ -45,14 +65,22 @@ class PromptHighWater : public hub::HighWater {
 /// A client that asks for one stream and reads what comes into a buffer of the test's.
 class Client {
  public:
-  Client(const sockaddr_in& server, const std::string& path) {
+  Client(const sockaddr_in& server, const std::string& path, bool tls)
+      : request_("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n") {
     descriptor_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     EXPECT_EQ(connect(descriptor_, reinterpret_cast<const sockaddr*>(&server), sizeof server), 0);
-    const std::string request = "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n";
-    EXPECT_EQ(send(descriptor_, request.data(), request.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(request.size()));
+    if (tls) {
+      tls_ = std::make_unique<tls::test::TlsClient>();
+      say(tls_->take_output());
+    } else {
+      say(std::exchange(request_, {}));
+    }
   }
-  Client(Client&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  Client(Client&& other) noexcept
+      : descriptor_(std::exchange(other.descriptor_, -1)),
+        request_(std::move(other.request_)),
+        tls_(std::move(other.tls_)),
+        before_(other.before_) {}
   Client(const Client&) = delete;
   ~Client() {
     if (descriptor_ >= 0) close(descriptor_);
@@ -64,15 +92,35 @@ class Client {
     while (true) {
       const ssize_t count = recv(descriptor_, buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (count <= 0) return events;
-      for (const char c : std::string_view(buffer.data(), static_cast<std::size_t>(count))) {
-        if (c == '\n' && before_ == '\n') ++events;
-        before_ = c;
-      }
+      const std::string_view bytes(buffer.data(), static_cast<std::size_t>(count));
+      events += count_ends(tls_ ? open(bytes) : std::string(bytes));
     }
   }
 
  private:
+  void say(std::string_view bytes) const {
+    EXPECT_EQ(send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  std::string open(std::string_view records) {
+    tls_->feed(records);
+    EXPECT_FALSE(tls_->failed()) << tls_->failure();
+    if (tls_->connected() && !request_.empty()) tls_->write(std::exchange(request_, {}));
+    if (const std::string out = tls_->take_output(); !out.empty()) say(out);
+    return tls_->take_plaintext();
+  }
+  std::size_t count_ends(std::string_view text) {
+    std::size_t ends = 0;
+    for (const char c : text) {
+      if (c == '\n' && before_ == '\n') ++ends;
+      before_ = c;
+    }
+    return ends;
+  }
+
   int descriptor_ = -1;
+  std::string request_;  // that is still to be said
+  std::unique_ptr<tls::test::TlsClient> tls_;
   char before_ = 0;
 };
 
@@ -81,7 +129,12 @@ struct Event {
   std::string data;
 };
 
-class Allocation : public testing::TestWithParam<uring::Descriptors> {
+struct Setting {
+  uring::Descriptors descriptors;
+  bool tls;
+};
+
+class Allocation : public testing::TestWithParam<Setting> {
  protected:
   void SetUp() override {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -106,7 +159,7 @@ class Allocation : public testing::TestWithParam<uring::Descriptors> {
     auto hub_ring = uring::Ring::create({.submissions = 256, .slots = 8, .receive_buffers = 8});
     ASSERT_TRUE(hub_ring) << hub_ring.error().message;
     hub_ring_ = std::move(hub_ring).value();
-    auto ring = uring::Ring::create({.slots = kSlots, .descriptors = GetParam()});
+    auto ring = uring::Ring::create({.slots = kSlots, .descriptors = GetParam().descriptors});
     ASSERT_TRUE(ring) << ring.error().message;
     ring_ = std::move(ring).value();
     hub_ = std::make_unique<hub::Hub>(*exchange_, *store_, *hub_ring_, hub_counters_);
@@ -114,16 +167,18 @@ class Allocation : public testing::TestWithParam<uring::Descriptors> {
     access->required = false;
     auto policy = std::make_shared<shard::Policy>();
     policy->access = std::move(access);
-    auto shard = shard::Shard::create({.slots = kSlots,
-                                       .streams_max = 900,
-                                       .floor = store_->floor(),
-                                       .history = {.events = 256, .bytes = 1 << 18},
-                                       .limits = {.event_bytes = 4096}},
-                                      {.policy = std::move(policy),
-                                       .addresses = table_,
-                                       .users = table_,
-                                       .signed_out = signed_out_},
-                                      *exchange_, *ring_, {{.descriptor = listener_}}, counters_);
+    policy->tls = tls::test::common_context();
+    auto shard = shard::Shard::create(
+        {.slots = kSlots,
+         .streams_max = 900,
+         .floor = store_->floor(),
+         .history = {.events = 256, .bytes = 1 << 18},
+         .limits = {.event_bytes = 4096}},
+        {.policy = std::move(policy),
+         .addresses = table_,
+         .users = table_,
+         .signed_out = signed_out_},
+        *exchange_, *ring_, {{.descriptor = listener_, .tls = GetParam().tls}}, counters_);
     ASSERT_TRUE(shard) << shard.error().message;
     shard_ = std::move(shard).value();
   }
@@ -215,10 +270,14 @@ TEST_P(Allocation, NothingIsAllocatedOnThePathOfAnEvent) {
     std::string path = "/events";
     if (i % 4 != 0) path += "?topic=" + topic(i);
     if (i % 4 == 3) path += "&topic=" + topic(i / 4);
-    clients_.emplace_back(address_, path);
+    clients_.emplace_back(address_, path, GetParam().tls);
   }
-  for (int i = 0; i < 10'000 && counters_.streams_open.get() < kStreams; ++i) turn();
+  for (int i = 0; i < 10'000 && counters_.streams_open.get() < kStreams; ++i) {
+    turn();
+    if (GetParam().tls) read_all();  // it has to answer
+  }
   ASSERT_EQ(counters_.streams_open.get(), kStreams);
+  ASSERT_EQ(counters_.streams_tls.get(), GetParam().tls ? kStreams : 0u);
 
   std::vector<Event> events;
   for (std::size_t i = 0; i < 3 * kTopics + 1; ++i) {
@@ -231,6 +290,7 @@ TEST_P(Allocation, NothingIsAllocatedOnThePathOfAnEvent) {
   events_read_ = 0;
   allocations_in_turns_ = 0;
   publish_and_deliver(events, kEvents);
+  EXPECT_TRUE(kCountsOpenssl);
   EXPECT_EQ(allocations_in_turns_, 0u);
 
   // The events did go out, or the count would mean nothing.
@@ -241,9 +301,13 @@ TEST_P(Allocation, NothingIsAllocatedOnThePathOfAnEvent) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Descriptors, Allocation,
-                         testing::Values(uring::Descriptors::direct, uring::Descriptors::ordinary),
+                         testing::Values(Setting{uring::Descriptors::direct, false},
+                                         Setting{uring::Descriptors::ordinary, false},
+                                         Setting{uring::Descriptors::direct, true}),
                          [](const auto& each) {
-                           return each.param == uring::Descriptors::direct ? "direct" : "ordinary";
+                           const bool direct = each.param.descriptors == uring::Descriptors::direct;
+                           return std::string(each.param.tls ? "tls_" : "") +
+                                  (direct ? "direct" : "ordinary");
                          });
 
 }  // namespace
