@@ -288,6 +288,7 @@ std::string Report::json() const {
       object.text("tls_cipher", tls->cipher);
       object.number("tls_handshakes", tls->handshakes);
       object.number("tls_resumed", tls->resumed);
+      object.number("tls_taken_over", tls->taken_over);
       object.number("tls_failed", tls->failed());
       object.microseconds("tls_handshake_us", tls->handshake);
       object.name("tls_failures");

@@ -14,6 +14,7 @@ constexpr std::string_view kCut = "the connection ended in the handshake";
 void TlsReport::merge(const TlsReport& other) {
   handshakes += other.handshakes;
   resumed += other.resumed;
+  taken_over += other.taken_over;
   handshake.merge(other.handshake);
   for (const auto& [reason, count] : other.failures) failures[reason] += count;
   if (!other.version.empty()) {
@@ -105,6 +106,7 @@ void TlsStreams::settle(std::uint32_t stream) {
   if (!handover) return;
   self.layer = tls::RecordLayer{cipher_, handover->keys};
   self.has_layer = true;
+  ++report_.taken_over;
   if (!handover->half_record.empty()) {
     tls::HalfRecord half;
     auto input = std::as_bytes(std::span{handover->half_record});

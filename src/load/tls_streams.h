@@ -21,8 +21,9 @@ namespace ringcast::load {
 /// What came of TLS on some streams.
 struct TlsReport {
   std::uint64_t handshakes = 0;
-  std::uint64_t resumed = 0;  ///< of them
-  Histogram handshake;        ///< ns, from the beginning of the connection, TCP's included
+  std::uint64_t resumed = 0;     ///< of them
+  std::uint64_t taken_over = 0;  ///< of them: their streams went on without OpenSSL's object
+  Histogram handshake;           ///< ns, from the beginning of the connection, TCP's included
   std::map<std::string, std::uint64_t> failures;  ///< by reason
   std::string version;                            ///< of the last handshake, and its cipher suite
   std::string cipher;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@ std::string member(const std::string& body, const std::string& name) {
 
 }  // namespace
 
-LoopbackServer::LoopbackServer() {
+LoopbackServer::LoopbackServer(LoopbackTls tls) : tls_(std::move(tls)) {
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -28,7 +29,8 @@ LoopbackServer::LoopbackServer() {
   EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), bytes), 0);
   EXPECT_EQ(listen(listener_, 64), 0);
   getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &bytes);
-  base_ = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  base_ = (tls_.context ? "https" : "http") + std::string{"://127.0.0.1:"} +
+          std::to_string(ntohs(address.sin_port));
 }
 
 void LoopbackServer::begin() {
@@ -51,8 +53,13 @@ void LoopbackServer::accept_all() {
   while (true) {
     const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (connection < 0) return;
+    const int yes = 1;
+    setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     const std::lock_guard lock{mutex_};
     connections_.push_back(connection);
+    if (tls_.context) {
+      sessions_[connection] = std::make_unique<tls::Session>(tls_.context, tls_.limits);
+    }
     threads_.emplace_back([this, connection] { serve(connection); });
   }
 }
@@ -63,7 +70,7 @@ void LoopbackServer::serve(int connection) {
   while (true) {
     const ssize_t received = recv(connection, buffer, sizeof buffer, 0);
     if (received <= 0) return;
-    bytes.append(buffer, static_cast<std::size_t>(received));
+    bytes += read(connection, {buffer, static_cast<std::size_t>(received)});
     const std::size_t head_end = bytes.find("\r\n\r\n");
     if (head_end == std::string::npos) continue;
     if (bytes.starts_with("GET")) {
@@ -80,9 +87,36 @@ void LoopbackServer::serve(int connection) {
   }
 }
 
+std::string LoopbackServer::read(int connection, std::string_view received) {
+  if (!tls_.context) return std::string{received};
+  const std::lock_guard lock{mutex_};
+  std::string plaintext;
+  sessions_.at(connection)->feed(received, plaintext);
+  send_output(connection);
+  return plaintext;
+}
+
+void LoopbackServer::send_output(int connection) {
+  send_bytes(connection, sessions_.at(connection)->take_output());
+}
+
+void LoopbackServer::send_bytes(int connection, std::string_view bytes) const {
+  for (std::size_t at = 0; at < bytes.size();) {
+    const std::string_view piece = bytes.substr(at, tls_.piece_bytes);
+    // A client that refuses what it was sent is gone early.
+    if (send(connection, piece.data(), piece.size(), MSG_NOSIGNAL) !=
+        static_cast<ssize_t>(piece.size())) {
+      EXPECT_TRUE(tls_.context) << "sending";
+      return;
+    }
+    at += piece.size();
+  }
+}
+
 void LoopbackServer::write(int connection, std::string_view bytes) {
-  EXPECT_EQ(send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL),
-            static_cast<ssize_t>(bytes.size()));
+  if (!tls_.context) return send_bytes(connection, bytes);
+  EXPECT_TRUE(sessions_.at(connection)->write(bytes));
+  send_output(connection);
 }
 
 void LoopbackServer::write_head(int connection) {
@@ -90,6 +124,10 @@ void LoopbackServer::write_head(int connection) {
 }
 
 void LoopbackServer::finish(int connection) {
+  if (tls_.context) {
+    sessions_.at(connection)->close();
+    send_output(connection);
+  }
   shutdown(connection, SHUT_WR);
 }
 
