@@ -175,8 +175,12 @@ export class Server {
     const find = (pattern) => pattern.exec(this.output)?.[1];
     this.url = find(/listening on (http:\/\/[\w.:[\]]+)\/?(?![\w.:])/);
     this.adminUrl = find(/admin on (http:\/\/[\w.:[\]]+)\/?(?![\w.:])/);
-    if (!this.url || (this.config.server.admin_listen && !this.adminUrl)) return false;
-    this.port = Number(new URL(this.url).port || 80);
+    this.httpsUrl = find(/listening on (https:\/\/[\w.:[\]]+)\/?(?![\w.:])/);
+    const { server, tls } = this.config;
+    const wanted = [[server.listen.length > 0, this.url], [server.admin_listen, this.adminUrl], [tls?.listen?.length > 0, this.httpsUrl]];
+    if (wanted.some(([isWanted, url]) => isWanted && !url)) return false;
+    if (this.url) this.port = Number(new URL(this.url).port || 80);
+    if (this.httpsUrl) this.tlsPort = Number(new URL(this.httpsUrl).port || 443);
     return true;
   }
 

@@ -7,9 +7,14 @@ import { patience, sleep, until } from './harness.mjs';
 
 /** One TCP connection. Keeps every byte that arrives. */
 export class Connection {
-  static async open(port, options = {}) {
+  static open(port, options = {}) {
+    return Connection.over(net.connect({ port, host: '127.0.0.1', noDelay: true, ...options }), 'connect');
+  }
+
+  /** Over any stream of bytes that can be used from this event of it on. */
+  static async over(socket, ready) {
     const connection = new Connection();
-    connection.socket = net.connect({ port, host: '127.0.0.1', noDelay: true, ...options });
+    connection.socket = socket;
     connection.received = Buffer.alloc(0);
     connection.ended = false;   // the server's FIN
     connection.closed = false;  // nothing comes any more, for whatever reason
@@ -23,7 +28,7 @@ export class Connection {
     connection.socket.on('close', () => (connection.closed = true));
     connection.socket.on('error', (error) => (connection.error = error));
     await new Promise((resolve, reject) => {
-      connection.socket.once('connect', resolve);
+      connection.socket.once(ready, resolve);
       connection.socket.once('error', reject);
     });
     return connection;
@@ -185,11 +190,11 @@ export class StrictEventReader {
 
 /** A stream, read strictly. `blocks` has everything in order, `events` what a publisher caused. */
 export class Stream {
-  static async open(target, { path = '/events', headers = {}, version = '1.1', paused = false } = {}) {
+  static async open(target, { path = '/events', headers = {}, version = '1.1', paused = false, connect } = {}) {
     const stream = new Stream();
     stream.blocks = [];
     stream.failure = null;
-    stream.connection = await Connection.open(target.port);
+    stream.connection = await (connect?.() ?? Connection.open(target.port));
     const events = new StrictEventReader((block) => {
       stream.blocks.push({ ...block, at: performance.now() });
     });
