@@ -171,8 +171,8 @@ process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
 
 /** Any program: `out`, `err`, and what it is told on its input. */
 export class Program {
-  constructor(command, args, { encoding = 'utf8' } = {}) {
-    this.child = spawn(command, args, { stdio: 'pipe' });
+  constructor(command, args, { encoding = 'utf8', env } = {}) {
+    this.child = spawn(command, args, { stdio: 'pipe', env });
     children.add(this.child);
     this.out = '';
     this.err = '';
