@@ -46,10 +46,10 @@ void ReadKey::forget() {
 
 RecordLayer::RecordLayer(RecordCipher& cipher, const Takeover& from)
     : write_sequence_(from.write.sequence),
+      suite_(static_cast<std::uint8_t>(static_cast<unsigned>(from.suite) & 0xff)),
       read_sequence_(from.read.sequence),
       write_secret_(from.write.bytes),
-      read_secret_(from.read.bytes),
-      suite_(static_cast<std::uint8_t>(static_cast<unsigned>(from.suite) & 0xff)) {
+      read_secret_(from.read.bytes) {
   RC_ASSERT(from.suite >= CipherSuite::aes_128_gcm_sha256 &&
             from.suite <= CipherSuite::chacha20_poly1305_sha256);
   RC_ASSERT(from.write.size == secret_bytes(from.suite));

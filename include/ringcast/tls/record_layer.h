@@ -157,16 +157,18 @@ class RecordLayer {
   [[nodiscard]] CipherSuite suite() const { return static_cast<CipherSuite>(0x1300 + suite_); }
   void wipe();
 
+  // What a write needs, in 56 bytes: a cache line or two.
   std::uint64_t write_sequence_ = 0;  // of the next record
-  std::uint64_t read_sequence_ = 0;
-  std::array<std::byte, 48> write_secret_{};
-  std::array<std::byte, 48> read_secret_{};
   std::array<std::byte, 32> write_key_{};
   std::array<std::byte, kNonceBytes> write_iv_{};
   std::uint8_t suite_ = 0;  // the low byte of the suite's number
   std::uint8_t flags_ = 0;
   std::uint8_t key_updates_ = 0;  // of the peer since our last application data
   std::uint8_t refused_ = 0;      // the alert of a refusal
+
+  std::uint64_t read_sequence_ = 0;
+  std::array<std::byte, 48> write_secret_{};
+  std::array<std::byte, 48> read_secret_{};
 };
 
 // What a TLS stream costs above a plain one.
