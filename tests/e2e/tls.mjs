@@ -38,18 +38,18 @@ export class Authority {
   }
 
   /** {certificate, key, pem, serial}: files for these names. With `days` below 0 it has expired. */
-  issue(file, names = ['localhost', '127.0.0.1'], { kind = 'ecdsa', days = 30, signer = this } = {}) {
+  issue(file, names = ['localhost', '127.0.0.1'], { kind = 'ecdsa', days = 30, extensions: more = '' } = {}) {
     const pair = { certificate: this.at(`${file}.pem`), key: this.at(`${file}.key`), kind, names };
     const asked = this.at(`${file}.csr`);
     const extensions = this.at(`${file}.ext`);
     fs.writeFileSync(
       extensions,
       `subjectAltName=${alternativeNames(names)}\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n` +
-        'authorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n',
+        `authorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n${more}`,
     );
     openssl('req', '-new', ...keyKinds[kind], '-nodes', '-subj', `/CN=${names[0]}`, '-keyout', pair.key, '-out', asked);
     openssl(
-      ...['x509', '-req', '-in', asked, '-CA', signer.file, '-CAkey', signer.keyFile, '-days', String(days), '-extfile', extensions],
+      ...['x509', '-req', '-in', asked, '-CA', this.file, '-CAkey', this.keyFile, '-days', String(days), '-extfile', extensions],
       ...['-out', pair.certificate],
     );
     fs.chmodSync(pair.key, 0o600);
@@ -111,8 +111,9 @@ export const layers = {
  * A client of Node over a `Line`, which is in `.line`. The server's end without close_notify is no end here:
  * `ended` stays false, and `closed` comes with `cut`.
  */
-export async function openTls(port, { authority, version, line: lineOptions, ...options } = {}) {
+export async function openTls(port, { authority, version, line: lineOptions, onLine, ...options } = {}) {
   const line = await Line.open(port, lineOptions);
+  onLine?.(line);
   const socket = tls.connect({
     socket: line,
     servername: 'localhost',

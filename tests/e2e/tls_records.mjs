@@ -65,12 +65,12 @@ export class Line extends Duplex {
     return line;
   }
 
-  constructor({ step = 65536, outgoing } = {}) {
+  constructor({ step = 65536, budget = Infinity, outgoing } = {}) {
     super({ allowHalfOpen: true, emitClose: true });
     /** Bytes of one read. */
     this.step = step;
     /** Bytes until it stops by itself. */
-    this.budget = Infinity;
+    this.budget = budget;
     /** (record, number) → what is sent instead: a list of buffers. */
     this.outgoing = outgoing ?? null;
     /** Nothing that the client writes is sent any more. */
