@@ -32,13 +32,13 @@ test('TestsslFindsNothingAboveLow', async () => {
   const running = parts.map((part) => {
     const json = authority.at(`testssl${part}.json`);
     const args = ['--warnings', 'batch', '--quiet', '--color', '0', '--add-ca', authority.file, '--jsonfile', json, part];
-    const program = new Program('nice', ['-n', '19', 'timeout', '120', 'testssl', ...args, `127.0.0.1:${server.tlsPort}`]);
+    const program = new Program('nice', ['-n', '5', 'timeout', '180', 'testssl', ...args, `127.0.0.1:${server.tlsPort}`]);
     return { part, json, program };
   });
   try {
     const findings = [];
     for (const { part, json, program } of running) {
-      await program.end(130_000);
+      await program.end(190_000);
       assert.notEqual(program.code, 124, `${part} takes too long: ${program.out.slice(-500)}`);
       assert.ok(fs.existsSync(json), `${part}: ${program.out.slice(-1000)} ${program.err}`);
       findings.push(...JSON.parse(fs.readFileSync(json, 'utf8')));
