@@ -24,25 +24,26 @@ struct PasswordVerdict {
 };
 
 /// Checks passwords for the shards, which must not wait for them. What a shard sees of the workers;
-/// the simulation has its own.
+/// the simulation has its own. No member waits for another thread.
 class PasswordDesk {
  public:
   virtual ~PasswordDesk() = default;
-  /// False when too many wait: the client is told to come again. Any thread; does not block for
-  /// long.
+  /// False when, and only when, as many wait as may: the client is told to come again. Any thread.
   [[nodiscard]] virtual bool submit(PasswordCheck&& check) = 0;
-  /// Nobody waits for it any more: it is not hashed if it was not begun. Any thread.
+  /// Nobody waits for it any more: it is not hashed if it was not begun. Its place is free at the
+  /// latest when a worker has looked for its next check. Any thread, after its `submit`.
   virtual void cancel(std::uint32_t shard, std::uint64_t request) = 0;
-  /// Whether `take` would find something. Any thread, one relaxed load.
+  /// False: `take` would find nothing. Any thread, one relaxed load.
   [[nodiscard]] virtual bool has_verdicts(std::uint32_t shard) const = 0;
-  /// Replaces `out` with what is ready for the shard. Does not wait: finds nothing while another
-  /// verdict is being put in, whose wake-up follows. On the shard's thread.
+  /// Replaces `out` with what is ready for the shard: at least all whose wake-up has come. On the
+  /// shard's thread.
   virtual void take(std::uint32_t shard, std::vector<PasswordVerdict>& out) = 0;
 };
 
 /// The threads that hash: of the lowest priority (SCHED_IDLE, sched(7)), so that hashing takes what
-/// the event loops leave; with a bounded queue, in order of arrival. Named `password N`, without
-/// signals. They may run on the CPUs of the thread that makes them: make them before it is pinned.
+/// the event loops leave. The shards have turns; the checks of one are begun in order of arrival.
+/// Named `password N`, without signals. They may run on the CPUs of the thread that makes them:
+/// make them before it is pinned.
 ///
 /// Threads: all members on any; `wake` is called on a worker, after the verdict can be taken.
 /// Destruction ends the threads after the hash at hand; what waits gets no verdict.
@@ -51,7 +52,7 @@ class PasswordWorkers final : public PasswordDesk {
   struct Options {
     std::uint32_t shards = 1;
     std::uint32_t threads = 1;
-    std::size_t queue_max = 64;
+    std::size_t queue_max = 64;  ///< wait, of all shards together; what is being hashed does not
   };
   PasswordWorkers(const Options& options, std::function<void(std::uint32_t shard)> wake);
   ~PasswordWorkers() override;
