@@ -5,9 +5,9 @@ import fs from 'node:fs';
 import { after, before, test } from 'node:test';
 
 import { describeInEachMode, errorOf, patience, random, sleep, until } from './harness.mjs';
-import { askWithSClient, Authority, failures, layers, openTls, openTlsStream, sClient, startTls } from './tls.mjs';
+import { askWithSClient, Authority, layers, openTls, sClient } from './tls.mjs';
 import { alerts, clientHello, kind, paddedHello, record, Records } from './tls_records.mjs';
-import { Connection } from './wire.mjs';
+import { Scene } from './tls_scene.mjs';
 
 const authority = new Authority();
 const pair = authority.issue('server');
@@ -15,98 +15,8 @@ after(() => authority.remove());
 
 const hello = await clientHello({ ALPNProtocols: ['http/1.1'] });
 const oldHello = await clientHello({ minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' });
-const gauges = [
-  'ringcast_connections_open', 'ringcast_tls_handshakes_open', 'ringcast_streams_open', 'ringcast_streams_tls', 'ringcast_streams_tls_openssl',
-  'ringcast_streams_blocked', 'ringcast_tail_bytes',
-];
 const request = 'GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n';
 const publishHead = 'POST /publish HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n';
-
-/** A server, and a stream that must notice nothing of what others do. */
-class Scene {
-  static async open(options) {
-    const scene = new Scene();
-    const { tls, ...rest } = options;
-    const config = { limits: { header_seconds: 1, body_seconds: 1 }, ...rest.config, tls: { handshake_seconds: 1, ...tls } };
-    scene.server = await startTls([pair], { ...rest, config });
-    scene.opened = [];
-    scene.witness = await openTlsStream(scene.server, { authority });
-    await scene.stillServes();
-    await scene.settle();
-    return scene;
-  }
-
-  async gaugesNow() {
-    const metrics = await this.server.metrics();
-    return gauges.map((name) => `${name} ${metrics.get(name)}`).join('\n');
-  }
-
-  async settle() {
-    this.opened.splice(0).forEach((connection) => connection.close()); // of a test that failed half-way
-    let same = 0;
-    await until(async () => {
-      const now = await this.gaugesNow();
-      same = now === this.baseline ? same + 1 : 0;
-      this.baseline = now;
-      if (same < 3) await sleep(20);
-      return same >= 3 && /handshakes_open 0\n.*streams_open 1\n/.test(now);
-    }, () => `quiet before the test ${this.baseline}`);
-    this.failed = await failures(this.server);
-  }
-
-  /** The one that looks on gets an event, and so does somebody new. */
-  async stillServes({ newcomer = true } = {}) {
-    this.server.assertRunning();
-    const stream = newcomer ? await this.stream() : null;
-    const id = await this.server.publish({ data: 'still here' });
-    for (const each of [this.witness, ...(stream ? [stream] : [])]) await each.waitFor((block) => block.id === id, 'an event for others');
-    stream?.connection.close();
-  }
-
-  /** Since `settle`, so many ended for these reasons, and no others. */
-  async assertCounted(wanted) {
-    const expected = Object.fromEntries(Object.entries(this.failed).map(([reason, count]) => [reason, count + (wanted[reason] ?? 0)]));
-    let now;
-    await until(async () => {
-      now = await failures(this.server);
-      return JSON.stringify(now) === JSON.stringify(expected);
-    }, () => `${JSON.stringify(expected)}, not ${JSON.stringify(now)}`);
-  }
-
-  async assertNothingHeld() {
-    this.opened.splice(0).forEach((connection) => connection.close());
-    let now;
-    await until(async () => (now = await this.gaugesNow()) === this.baseline, () => `back to\n${this.baseline}\nbut it is\n${now}`, 8000);
-  }
-
-  async end(wanted) {
-    if (wanted) await this.assertCounted(wanted);
-    await this.stillServes();
-    await this.assertNothingHeld();
-    this.server.assertNoSanitizerReport();
-  }
-
-  /** TCP alone. */
-  async raw(bytes, port = this.server.tlsPort) {
-    const connection = await Connection.open(port, { allowHalfOpen: true });
-    this.opened.push(connection);
-    if (bytes) connection.write(bytes);
-    return connection;
-  }
-
-  async tls(options) {
-    const connection = await openTls(this.server.tlsPort, { authority, ...options });
-    this.opened.push(connection);
-    return connection;
-  }
-
-  async stream(options, more) {
-    const stream = await openTlsStream(this.server, { authority, ...options }, more);
-    this.opened.push(stream.connection);
-    await stream.waitFor((block) => block.event === 'heartbeat');
-    return stream;
-  }
-}
 
 /** What the server said in the clear, as records; the last one may be a fatal alert. */
 function alertIn(connection) {
@@ -230,7 +140,7 @@ describeInEachMode('broken TLS', (descriptors) => {
   let scene;
   const sceneWith = async (options) => {
     await scene?.server.stop();
-    scene = await Scene.open({ descriptors, ...options });
+    scene = await Scene.open({ authority, pair, descriptors, ...options });
   };
   before(() => sceneWith());
   after(async () => {
@@ -281,7 +191,8 @@ describeInEachMode('broken TLS', (descriptors) => {
       halfClosed.socket.end();
       await halfClosed.waitForClose();
       const reset = await scene.raw(bytes);
-      await sleep(10);
+      if (isWhole(bytes)) await until(() => isHello(reset), 'a server hello');
+      else await sleep(10);
       reset.reset();
     }
     await scene.end({ 'client-left': 2 * stages.length });
@@ -510,6 +421,48 @@ describeInEachMode('broken TLS', (descriptors) => {
       else opening.then((late) => late.reset(), () => {}); // the server gives it up
     }
     await scene.end();
+  });
+
+  test('ClientThatStoppedReadingIsForgottenHoweverItLeaves', async () => {
+    await scene.settle();
+    const leaving = {
+      'by close_notify': (connection, writer) => connection.line.inject(writer.alert(alerts.closeNotify)),
+      'by an alert': (connection, writer) => connection.line.inject(writer.alert(alerts.handshakeFailure)),
+      'by a bad record': (connection, writer) => connection.line.inject(flip(writer.seal(kind.data, 'x'), -1)),
+      'by a flood of key updates': (connection, writer) => connection.line.inject(Buffer.concat(Array.from({ length: 200 }, () => writer.keyUpdate(true)))),
+      'by FIN': (connection) => connection.line.halfClose(),
+      'by a reset': (connection) => connection.line.reset(),
+    };
+    const stopped = [];
+    for (const leave of Object.values(leaving)) {
+      const { connection } = await scene.stream({ version: 'TLSv1.3' });
+      const writer = connection.takeOver();
+      connection.line.stop();
+      stopped.push(() => leave(connection, writer));
+    }
+    const data = 'b'.repeat(60_000);
+    const ids = [];
+    while ((await scene.server.metric('ringcast_streams_blocked')) < stopped.length) {
+      for (let i = 0; i < 10; ++i) ids.push(await scene.server.publish({ data }));
+      assert.ok(ids.length < 400, 'their sockets get full');
+    }
+    stopped.forEach((leave) => leave());
+    await until(async () => (await scene.server.metric('ringcast_streams_open')) === 1, 'all of them are gone, though none reads');
+    assert.equal(await scene.server.metric('ringcast_streams_blocked'), 0);
+    await scene.witness.waitFor((block) => block.id === ids.at(-1));
+    await scene.end();
+  });
+
+  test('DrainDoesNotWaitForHalfHandshakes', async () => {
+    await sceneWith({ tls: { handshake_seconds: 30 } });
+    for (const bytes of [null, hello.subarray(0, 60), hello]) await scene.raw(bytes);
+    await until(async () => (await scene.server.metric('ringcast_tls_handshakes_open')) === 3, 'three handshakes are under way');
+    const begin = performance.now();
+    scene.server.signal('SIGTERM');
+    await scene.server.exited;
+    assert.ok(performance.now() - begin < 4000 * patience, `it took ${performance.now() - begin} ms`);
+    await scene.witness.until(() => scene.witness.connection.ended, 'close_notify for the one who listens');
+    await sceneWith();
   });
 
   test('RenegotiationIsRefused', async () => {
