@@ -5,7 +5,8 @@
 namespace ringcast::shard {
 namespace {
 
-constexpr std::size_t kKeepBytes = 4096;  // of buffers in a connection that waits in the pool
+constexpr std::size_t kKeepBytes = 4096;       // of buffers in a connection that waits in the pool
+constexpr std::size_t kKeepConnections = 128;  // that wait there; of more, 2 KB each are given back
 
 void shrink(std::string& text) {
   text.clear();
@@ -18,10 +19,15 @@ ConnectionPool::Handle ConnectionPool::take() {
   if (!free_.empty()) {
     const Handle handle = free_.back();
     free_.pop_back();
+    if (!connections_[handle]) {
+      connections_[handle] = std::make_unique<Connection>(limits_);
+      ++kept_;
+    }
     return handle;
   }
   if (connections_.size() == size_max_) return kNone;
   connections_.push_back(std::make_unique<Connection>(limits_));
+  ++kept_;
   free_.reserve(connections_.capacity());
   return static_cast<Handle>(connections_.size() - 1);
 }
@@ -36,6 +42,10 @@ void ConnectionPool::give_back(Handle handle) {
   connection.secure.reset();
   connection.at = {};
   free_.push_back(handle);
+  if (kept_ > size() + kKeepConnections) {
+    connections_[handle].reset();
+    --kept_;
+  }
 }
 
 void DeadlineList::push_back(ConnectionPool& pool, ConnectionPool::Handle handle) {

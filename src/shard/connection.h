@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "ringcast/base/event_id.h"
@@ -21,7 +20,8 @@ namespace ringcast::shard {
 /// of joining is also in the order of expiry.
 enum class Deadline : std::uint8_t {
   none,
-  handshake,   ///< of TLS must be done
+  hello,       ///< a handshake of TLS must begin
+  handshake,   ///< it must be done
   head,        ///< the request head must be whole
   body,        ///< the body must be whole
   keep_alive,  ///< the next request must begin
@@ -29,7 +29,7 @@ enum class Deadline : std::uint8_t {
   password,    ///< the password must be checked
   page,        ///< the client must take a page of history, if others wait for its place
 };
-inline constexpr std::size_t kDeadlineKinds = 8;
+inline constexpr std::size_t kDeadlineKinds = 9;
 
 /// What happens once the output is out.
 enum class AfterOutput : std::uint8_t {
@@ -41,12 +41,9 @@ enum class AfterOutput : std::uint8_t {
 
 /// What a connection has because it speaks TLS.
 struct SecureConnection {
-  explicit SecureConnection(std::shared_ptr<const tls::Context> context)
-      : session(std::make_unique<tls::Session>(std::move(context))) {}
-
-  std::unique_ptr<tls::Session> session;
-  std::string arrived;  ///< waits for its turn: see Requests::go_on_with_handshakes
-  std::string leaving;  ///< records
+  std::unique_ptr<tls::Session> session;  ///< made when its first step is taken
+  std::string arrived;                    ///< waits for that: see Requests::go_on_with_handshakes
+  std::string leaving;                    ///< records
 };
 
 /// A connection in its request phase. Pooled; a stream gives it back.
@@ -66,18 +63,19 @@ struct Connection {
     State state = State::reading;
     AfterOutput after = AfterOutput::next_request;
     Deadline deadline = Deadline::none;
-    Over over = Over::none;         ///< accepted only to be told so
-    bool tls = false;               ///< speaks TLS, or is to
-    bool in_handshake = false;      ///< of TLS; counts among those under way
-    bool handshake_queued = false;  ///< what has arrived waits for its turn
-    bool continue_sent = false;     ///< 100 Continue for this request
-    bool receive_paused = false;    ///< too much input waits; the receive is being cancelled
-    bool ended_by_peer = false;     ///< no more input will come; the answer still goes out
-    bool next_queued = false;       ///< its next request is to be looked at in the next turn
-    bool output_queued = false;     ///< in the list of connections with output
-    bool output_blocked = false;    ///< waits until the socket can be written
-    bool reply_keep_alive = true;   ///< of the request that waits for the hub
-    bool stream_reserved = false;   ///< counts as a stream already, with `topic_set` interned
+    Over over = Over::none;            ///< accepted only to be told so
+    bool tls = false;                  ///< speaks TLS, or is to
+    bool in_handshake = false;         ///< of TLS, or is to begin one
+    bool counts_as_handshake = false;  ///< among those under way: it has begun
+    bool handshake_queued = false;     ///< what has arrived waits for its turn
+    bool continue_sent = false;        ///< 100 Continue for this request
+    bool receive_paused = false;       ///< too much input waits; the receive is being cancelled
+    bool ended_by_peer = false;        ///< no more input will come; the answer still goes out
+    bool next_queued = false;          ///< its next request is to be looked at in the next turn
+    bool output_queued = false;        ///< in the list of connections with output
+    bool output_blocked = false;       ///< waits until the socket can be written
+    bool reply_keep_alive = true;      ///< of the request that waits for the hub
+    bool stream_reserved = false;      ///< counts as a stream already, with `topic_set` interned
     std::uint32_t topic_set = 0;
     std::uint32_t owner = 0xffff'ffff;  ///< of the stream that is reserved
     std::uint64_t request_id = 0;
@@ -123,7 +121,7 @@ struct Connection {
   std::uint32_t previous = 0xffff'ffff;
 };
 
-/// Pool of connections, bounded, growing with use. Handles are indexes.
+/// Pool of connections, bounded, growing and shrinking with use. Handles are indexes.
 class ConnectionPool {
  public:
   using Handle = std::uint32_t;
@@ -142,8 +140,9 @@ class ConnectionPool {
  private:
   std::size_t size_max_;
   http::ParserLimits limits_;
-  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<std::unique_ptr<Connection>> connections_;  // null: free, and given back
   std::vector<Handle> free_;
+  std::size_t kept_ = 0;  // that are not null
 };
 
 /// Connections under one kind of deadline, oldest first.

@@ -50,11 +50,11 @@ Visitor Gate::visitor(const Connection& connection, const http::Request& request
   Visitor visitor;
   visitor.by_proxy = http::is_trusted(connection.peer, policy.trusted_proxies);
   visitor.address = connection.peer;
-  visitor.secure = connection.at.tls;
+  visitor.secure = connection.at.tls;  // unless a proxy knows better
   if (visitor.by_proxy) {
     visitor.address =
         http::client_address(connection.peer, request.forwarded_for, policy.trusted_proxies);
-    visitor.secure |= request.forwarded_proto == "https";
+    if (!request.forwarded_proto.empty()) visitor.secure = request.forwarded_proto == "https";
   }
   if (!request.origin.empty()) {
     visitor.origin = http::parse_origin(request.origin);

@@ -165,6 +165,7 @@ void Requests::become_stream(Connection& connection) {
     auto taken = context_.secure->take_over(std::move(connection.secure->session),
                                             context_.options.tls.records);
     if (!taken) {
+      context_.counters.handshakes_broken.add();
       abort(slot);
       return;
     }

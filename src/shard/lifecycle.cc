@@ -27,21 +27,22 @@ Lifecycle::Lifecycle(Context& context, std::vector<Listener> listeners, std::siz
   }
 }
 
-void Lifecycle::arm_accepts(std::size_t connections_free, std::size_t handshakes_free) {
+void Lifecycle::arm_accepts(std::size_t connections_free, std::size_t tls_free) {
   if (!accepting_ || accepts_armed_ == accepts_.size()) return;
   if (accept_retry_at_ns_ > context_.now.mono_ns) return;
   accept_retry_at_ns_ = 0;
-  for (std::uint32_t i = 0; i < accepts_.size() && accepts_armed_ < connections_free; ++i) {
-    Accept& accept = accepts_[i];
-    if (accept.armed) continue;
+  for (std::size_t left = accepts_.size(); left > 0 && accepts_armed_ < connections_free; --left) {
+    const auto place = static_cast<std::uint32_t>(next_accept_);
+    next_accept_ = (next_accept_ + 1) % accepts_.size();
+    Accept& accept = accepts_[place];
     const bool tls = listeners_[accept.listener].tls;
-    if (tls && tls_accepts_armed_ >= handshakes_free) continue;
+    if (accept.armed || (tls && tls_accepts_armed_ >= tls_free)) continue;
     const auto slot = context_.table.take();
     if (!slot) break;
     Stream& stream = context_.table[*slot];
     stream.phase = Phase::accepting;
     stream.set(Armed::accept);
-    stream.extra = i;
+    stream.extra = place;
     accept.armed = true;
     accept.handle = context_.table.handle(*slot);
     ++accepts_armed_;

@@ -21,9 +21,9 @@ class Lifecycle {
   // --- accepting
 
   /// Keeps a pool of accepts armed at each listener while there are slots, and connections for what
-  /// they bring, and while handshakes may begin at those that speak TLS. Each has an address buffer
-  /// of its own.
-  void arm_accepts(std::size_t connections_free, std::size_t handshakes_free);
+  /// they bring; at listeners that speak TLS at most `tls_free`. Each has an address buffer of its
+  /// own.
+  void arm_accepts(std::size_t connections_free, std::size_t tls_free);
   /// Takes no more connections. Those whose accept is already on its way are closed.
   void stop_accepting();
   struct Accepted {
@@ -89,6 +89,7 @@ class Lifecycle {
   std::deque<Accept> accepts_;
   std::size_t accepts_armed_ = 0;
   std::size_t tls_accepts_armed_ = 0;  // of them
+  std::size_t next_accept_ = 0;        // behind the one that was armed last
   bool accepting_ = true;
   std::uint64_t accept_retry_at_ns_ = 0;
 };

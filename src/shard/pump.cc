@@ -116,7 +116,6 @@ void Pump::slice() {
   }
   while (!queue_.empty() && !budget.spent()) serve_topic(queue_.pop(), budget);
   sender_.flush();
-  if (context_.secure) context_.secure->forget_keys();
   end_round_if_done();
 }
 
@@ -235,8 +234,7 @@ bool Pump::visit(uring::Slot slot, Budget& budget) {
     return sender_.behind(stream);  // the scan budget may have ended before the head
   }
   spend(budget.sends, 1);
-  spend(budget.bytes, payload.bytes);
-  sender_.add_log(slot, payload);
+  spend(budget.bytes, static_cast<std::uint32_t>(sender_.add_log(slot, payload)));
   return sender_.behind(stream);
 }
 

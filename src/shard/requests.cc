@@ -12,14 +12,21 @@ namespace ringcast::shard {
 namespace {
 
 constexpr std::size_t kInputMax = 64 << 10;  // of a connection whose request is being answered
+// Of one whose handshake has not begun: more than the hello of any browser.
+constexpr std::size_t kHelloBytesMax = 4096;
+constexpr std::size_t kHandshakeBytesMax = tls::SessionLimits{}.handshake_bytes;
 constexpr std::uint64_t kKeepAliveNs = 60 * kNsPerSecond;
 constexpr std::size_t kSendsPerFlush = 128;  // as many as the pump sends in a slice
 constexpr std::uint64_t kSilentNs =
     kNsPerSecond;  // a new connection may say nothing for this long when room is short
-constexpr int kEndedForRoomPerTurn = 16;
 constexpr std::uint64_t kPasswordNs = 30 * kNsPerSecond;
 constexpr std::uint64_t kPageNs = 5 * kNsPerSecond;
 constexpr std::uint32_t kPasswordRetrySeconds = 5;
+
+std::size_t input_max(const Connection& connection) {
+  if (!connection.at.in_handshake) return kInputMax;
+  return connection.secure && connection.secure->session ? kHandshakeBytesMax : kHelloBytesMax;
+}
 
 TokenBucket connect_bucket(const LimitOptions& limits) {
   return {limits.connect_per_second,
@@ -63,7 +70,7 @@ void Requests::on_connected(const Lifecycle::Accepted& accepted) {
     connection.at.over = Connection::Over::address;
   }
   if (accepted.tls) {
-    begin_handshake(connection);
+    expect_handshake(connection);
   } else {
     set_deadline(connection, Deadline::head);
   }
@@ -97,14 +104,23 @@ void Requests::abort(uring::Slot slot) {
 }
 
 void Requests::finish(uring::Slot slot) {
-  say_goodbye(connection_of(slot));
+  Connection& connection = connection_of(slot);
+  if (connection.secure && connection.secure->session && !connection.at.in_handshake) {
+    answer(connection, AfterOutput::close);
+  } else {
+    finish_now(slot);
+  }
+}
+
+void Requests::finish_now(uring::Slot slot) {
   release(slot);
   lifecycle_.finish(slot);
 }
 
 void Requests::begin_drain() {
   draining_ = true;
-  for (const Deadline idle : {Deadline::handshake, Deadline::head, Deadline::keep_alive}) {
+  for (const Deadline idle :
+       {Deadline::hello, Deadline::handshake, Deadline::head, Deadline::keep_alive}) {
     DeadlineList& list = deadlines_[static_cast<std::size_t>(idle)];
     Handle next = list.front();
     while (next != ConnectionPool::kNone) {
@@ -167,7 +183,7 @@ void Requests::take_input(Connection& connection) {
 }
 
 void Requests::pause_if_too_much(Connection& connection) {
-  if (connection.waiting_bytes() <= kInputMax) return;
+  if (connection.waiting_bytes() <= input_max(connection)) return;
   connection.at.receive_paused = true;
   lifecycle_.pause_receive(connection.at.slot);
 }
@@ -201,13 +217,16 @@ void Requests::on_cancelled(uring::Slot slot) {
 
 void Requests::resume_receive(Connection& connection) {
   const Stream& stream = context_.table[connection.at.slot];
-  if (!connection.at.receive_paused || connection.waiting_bytes() > kInputMax / 2) return;
+  if (!connection.at.receive_paused || connection.waiting_bytes() > input_max(connection) / 2) {
+    return;
+  }
   if (stream.is(Armed::receive) || stream.cancels > 0) return;
   connection.at.receive_paused = false;
   lifecycle_.arm_receive(connection.at.slot);
 }
 
 void Requests::advance(Connection& connection) {
+  RC_ASSERT(connection.at.state == Connection::State::reading);
   connection.at.input_used += connection.parser.feed(connection.pending_input());
   if (connection.at.input_used == connection.input.size()) {
     connection.input.clear();
@@ -274,7 +293,12 @@ bool Requests::flush_output() {
     taken[i] = kNotSent;
     if (connection == nullptr) continue;
     connection->at.output_queued = false;
-    const auto rest = std::as_bytes(std::span(outgoing(*connection)));
+    const auto said = outgoing(*connection);
+    if (!said) {
+      abort(sending_[i].slot);
+      continue;
+    }
+    const auto rest = std::as_bytes(std::span(*said));
     taken[i] = static_cast<std::int32_t>(rest.size());
     // Nothing is left to be said to a client of HTTP/1.0 that is served from history.
     if (!rest.empty()) context_.ring.send(connection->at.slot, rest, i);
@@ -286,6 +310,7 @@ bool Requests::flush_output() {
     if (taken[i] == kNotSent) continue;
     const uring::Slot slot = sending_[i].slot;
     if (taken[i] < 0 && taken[i] != -EAGAIN) {
+      if (connection_of(slot).at.in_handshake) context_.counters.handshakes_cut.add();
       abort(slot);
       continue;
     }
@@ -306,7 +331,7 @@ void Requests::begin_next_requests() {
   beginning_.swap(with_next_);
   for (const uring::Handle handle : beginning_) {
     Connection* const connection = find(handle);
-    if (connection == nullptr) continue;
+    if (connection == nullptr || !connection->at.next_queued) continue;
     connection->at.next_queued = false;
     advance(*connection);
     if (connection == find(handle)) end_if_nothing_comes(*connection);
@@ -329,7 +354,7 @@ void Requests::output_done(Connection& connection) {
   const uring::Slot slot = connection.at.slot;
   switch (connection.at.after) {
     case AfterOutput::close:
-      finish(slot);
+      finish_now(slot);
       return;
     case AfterOutput::become_stream:
       become_stream(connection);
@@ -359,6 +384,7 @@ void Requests::output_done(Connection& connection) {
 
 std::uint64_t Requests::deadline_ns(Deadline kind) const {
   switch (kind) {
+    case Deadline::hello:
     case Deadline::handshake:
       return context_.options.tls.handshake_seconds * kNsPerSecond;
     case Deadline::head:
@@ -424,26 +450,32 @@ std::uint64_t Requests::make_room() {
 }
 
 std::uint64_t Requests::make_room_for_connections() {
-  constexpr std::array<std::pair<Deadline, std::uint64_t>, 2> kMayBeEnded{
-      {{Deadline::keep_alive, 0}, {Deadline::head, kSilentNs}}};
+  constexpr std::array<std::pair<Deadline, std::uint64_t>, 3> kMayBeEnded{
+      {{Deadline::keep_alive, 0}, {Deadline::head, kSilentNs}, {Deadline::hello, kSilentNs}}};
   int ended = 0;
+  std::uint64_t next = 0;
   for (const auto& [kind, after_ns] : kMayBeEnded) {
     const DeadlineList& list = deadlines_[static_cast<std::size_t>(kind)];
     while (!list.empty() && room_is_short()) {
       const Connection& oldest = pool_[list.front()];
-      if (oldest.parser.started() || oldest.at.next_queued) break;
+      if (oldest.parser.started() || oldest.at.next_queued || oldest.at.handshake_queued) break;
       const std::uint64_t at = oldest.at.deadline_since_ns + after_ns;
-      if (at > context_.now.mono_ns) return at;
+      if (at > context_.now.mono_ns) {
+        next = next == 0 ? at : std::min(next, at);
+        break;
+      }
       if (++ended > kEndedForRoomPerTurn) return context_.now.mono_ns;
+      if (kind == Deadline::hello) context_.counters.handshakes_late.add();
       finish(oldest.at.slot);
     }
   }
-  return 0;
+  return next;
 }
 
 void Requests::expire(Connection& connection) {
   const uring::Slot slot = connection.at.slot;
   switch (connection.at.deadline) {
+    case Deadline::hello:
     case Deadline::handshake:
       context_.counters.handshakes_late.add();
       abort(slot);

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -34,6 +36,11 @@ class Requests {
   Requests(Context& context, Lifecycle& lifecycle, Streams& streams, std::size_t connections_max);
 
   [[nodiscard]] std::size_t connections_free() const { return pool_.free_count(); }
+  /// How many more may come under TLS: those whose handshake is not over have half of all, so that
+  /// a flood of them leaves the other half to plain listeners and to requests.
+  [[nodiscard]] std::size_t tls_connections_free() const {
+    return pool_.size_max() / 2 - std::min(pool_.size_max() / 2, in_handshake_);
+  }
 
   void on_connected(const Lifecycle::Accepted& accepted);
   void on_receive(uring::Slot slot, std::int32_t result, std::span<const std::byte> data);
@@ -54,8 +61,6 @@ class Requests {
   /// cryptography takes as long as a hundred sends each, and streams go on in between. True when
   /// more wait.
   [[nodiscard]] bool go_on_with_handshakes();
-  /// How many more may be under way.
-  [[nodiscard]] std::size_t handshakes_free() const;
   /// Looks at the next pipelined request of those who were answered: one for each connection in a
   /// turn, so that nobody who sends a thousand at once delays the others or the events.
   void begin_next_requests();
@@ -78,6 +83,7 @@ class Requests {
 
  private:
   using Handle = ConnectionPool::Handle;
+  static constexpr int kEndedForRoomPerTurn = 16;
 
   [[nodiscard]] Connection& connection_of(uring::Slot slot) {
     return pool_[context_.table[slot].extra];
@@ -104,18 +110,20 @@ class Requests {
 
   // TLS: handshakes.cc.
 
-  void begin_handshake(Connection& connection);
+  void expect_handshake(Connection& connection);
+  /// Takes one of the places of `handshakes_max`. False: the client is not worth it.
+  [[nodiscard]] bool begin_handshake(Connection& connection);
+  void take_handshake_step(Connection& connection);
   void end_handshake(Connection& connection);
   void on_records(Connection& connection, std::span<const std::byte> data);
   void read_records(Connection& connection, std::string_view records);
   void fail_tls(Connection& connection);
-  /// Encrypts what is to be said.
-  void seal_output(Connection& connection);
-  /// What is to be sent, and was not: the output, or the records that it became.
-  [[nodiscard]] std::string_view outgoing(Connection& connection);
-  /// Tells a client without an answer under way that the connection ends.
-  void say_goodbye(Connection& connection);
-  /// Ends handshakes whose client is silent when there is hardly room for others.
+  /// Encrypts what is to be said. False when nothing can be said any more.
+  [[nodiscard]] bool seal_output(Connection& connection);
+  /// What is to be sent, and was not: the output, or the records that it became. Nothing as above.
+  [[nodiscard]] std::optional<std::string_view> outgoing(Connection& connection);
+  [[nodiscard]] bool handshakes_crowded() const;
+  /// Ends handshakes that take long when there is hardly room for others.
   [[nodiscard]] std::uint64_t make_room_for_handshakes();
 
   // A stream that asks for what the log does not hold: history.cc.
@@ -202,7 +210,10 @@ class Requests {
   /// Gives the connection back; the slot lives on.
   void release(uring::Slot slot);
   void abort(uring::Slot slot);
+  /// Ends it in good order, under TLS with a close_notify. Not while it is being answered.
   void finish(uring::Slot slot);
+  /// What is to be said was said.
+  void finish_now(uring::Slot slot);
 
   Context& context_;
   Lifecycle& lifecycle_;
@@ -217,7 +228,10 @@ class Requests {
   std::vector<uring::Handle> sending_;
   std::vector<uring::Handle> with_next_;
   std::vector<uring::Handle> beginning_;
-  std::deque<uring::Handle> handshaking_;      // something has arrived for them
+  // Something has arrived for them, and waits for its turn.
+  std::deque<uring::Handle> beginning_handshakes_;
+  std::deque<uring::Handle> handshaking_;
+  std::size_t in_handshake_ = 0;               // or are to begin one
   std::size_t handshakes_ = 0;                 // under way
   std::deque<uring::Handle> waiting_for_log_;  // in the order of what they wait for
   // Of the request that is being answered.

@@ -189,6 +189,7 @@ void Requests::handle_redirect(Connection& connection, const http::Request& requ
   const bool keep = keep_alive(request);
   http::ResponseWriter(connection.output, 308, head(keep))
       .header("Location", *location)
+      .header("Cache-Control", "no-cache")  // else browsers keep it for ever
       .body("text/plain; charset=utf-8", "moved to HTTPS\n", request.method == http::Method::head);
   answer(connection, keep ? AfterOutput::next_request : AfterOutput::close);
 }

@@ -10,16 +10,13 @@
 #include <sys/mman.h>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/base/bytes.h"
 
 namespace ringcast::shard {
 namespace {
 
 // A client of a stream says `close_notify` and `KeyUpdate`; or it has sent another request.
 constexpr std::size_t kIncomingRecordMax = 2048;
-
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 }  // namespace
 
@@ -146,39 +143,42 @@ std::size_t SecureStreams::seal_end(Handle handle, tls::Alert alert, std::span<s
   return take_output(openssl, out);
 }
 
-SecureStreams::Heard SecureStreams::read(Handle handle, std::span<const std::byte> bytes) {
-  return (handle & kSession) == 0 ? read_records(handle, bytes) : read_session(handle, bytes);
+SecureStreams::Heard SecureStreams::read(Handle handle, std::span<const std::byte> bytes,
+                                         tls::Alert& answer) {
+  answer = tls::Alert::close_notify;
+  return (handle & kSession) == 0 ? read_records(handle, bytes, answer)
+                                  : read_session(handle, bytes);
 }
 
-SecureStreams::Heard SecureStreams::read_records(Handle handle, std::span<const std::byte> bytes) {
+SecureStreams::Heard SecureStreams::read_records(Handle handle, std::span<const std::byte> bytes,
+                                                 tls::Alert& answer) {
   using Kind = tls::Incoming::Kind;
   used_cipher_ = true;
   const auto kept = halves_.find(handle);
   tls::HalfRecord& half = kept == halves_.end() ? whole_ : kept->second;
-  Heard heard;
-  while (!bytes.empty() && !heard.ended && !heard.broken) {
+  Heard heard = Heard::nothing;
+  while (!bytes.empty() && (heard == Heard::nothing || heard == Heard::data)) {
     const tls::Incoming incoming = layers_[handle].read(cipher_, half, bytes);
     switch (incoming.kind) {
       case Kind::incomplete:
       case Kind::key_update:
         break;
       case Kind::application_data:
-        heard.data = true;
+        heard = Heard::data;
         break;
       case Kind::handshake:
-        heard.broken = true;
-        heard.answer = tls::Alert::unexpected_message;
+        heard = Heard::nonsense;
+        answer = tls::Alert::unexpected_message;
         break;
       case Kind::refused:
-        heard.broken = true;
-        heard.answer = incoming.alert;
+        heard = Heard::nonsense;
+        answer = incoming.alert;
         break;
       case Kind::close_notify:
-        heard.ended = true;
+        heard = Heard::end;
         break;
       case Kind::alert:
-        heard.ended = true;
-        heard.answer.reset();
+        heard = Heard::failure;
         break;
     }
   }
@@ -195,10 +195,16 @@ SecureStreams::Heard SecureStreams::read_records(Handle handle, std::span<const 
 SecureStreams::Heard SecureStreams::read_session(Handle handle, std::span<const std::byte> bytes) {
   tls::Session& openssl = session(handle);
   plaintext_.clear();
-  const tls::SessionState state = openssl.feed(as_text(bytes), plaintext_);
-  return {.data = !plaintext_.empty(),
-          .ended = state == tls::SessionState::closed,
-          .broken = state == tls::SessionState::failed};
+  switch (openssl.feed(as_text(bytes), plaintext_)) {
+    case tls::SessionState::open:
+      if (openssl.partial_bytes() > kIncomingRecordMax) return Heard::nonsense;
+      return plaintext_.empty() ? Heard::nothing : Heard::data;
+    case tls::SessionState::half_closed:
+      return Heard::end;
+    default:
+      return openssl.fault() == tls::SessionFault::refused_by_client ? Heard::failure
+                                                                     : Heard::nonsense;
+  }
 }
 
 void SecureStreams::forget_keys() {

@@ -83,16 +83,17 @@ class SecureStreams {
   [[nodiscard]] std::size_t seal_end(Handle handle, tls::Alert alert, std::span<std::byte> out);
 
   /// What a client said that has nothing to say.
-  struct Heard {
-    bool data = false;    ///< application data
-    bool ended = false;   ///< it said close_notify, or gave up
-    bool broken = false;  ///< it said what may not come
-    /// What it is told then; nothing when it gave up (RFC 8446 section 6.2).
-    std::optional<tls::Alert> answer = tls::Alert::close_notify;
+  enum class Heard : std::uint8_t {
+    nothing,  ///< or what only TLS itself has to know
+    data,
+    end,      ///< close_notify
+    failure,  ///< it gave up: nothing is to be said to it any more (RFC 8446 section 6.2)
+    nonsense,
   };
-  [[nodiscard]] Heard read(Handle handle, std::span<const std::byte> bytes);
+  /// `answer`: the alert for what ends the stream.
+  [[nodiscard]] Heard read(Handle handle, std::span<const std::byte> bytes, tls::Alert& answer);
 
-  /// Overwrites keys that the last records left behind. After a round of sending or reading.
+  /// Overwrites keys that the last records left behind. Before the shard may sleep.
   void forget_keys();
 
  private:
@@ -100,7 +101,8 @@ class SecureStreams {
 
   [[nodiscard]] tls::Session& session(Handle handle) { return *sessions_[handle & ~kSession]; }
   [[nodiscard]] Handle add(std::unique_ptr<tls::Session> session);
-  [[nodiscard]] Heard read_records(Handle handle, std::span<const std::byte> bytes);
+  [[nodiscard]] Heard read_records(Handle handle, std::span<const std::byte> bytes,
+                                   tls::Alert& answer);
   [[nodiscard]] Heard read_session(Handle handle, std::span<const std::byte> bytes);
   [[nodiscard]] static std::size_t take_output(tls::Session& session, std::span<std::byte> out);
 

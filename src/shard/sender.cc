@@ -101,12 +101,16 @@ Sender::Entry& Sender::next_entry(uring::Slot slot, SendKind kind, std::size_t b
   return entry;
 }
 
-bool Sender::add_sealed(uring::Slot slot, SendKind kind, std::span<const iovec> pieces) {
+bool Sender::add_sealed(uring::Slot slot, SendKind kind, std::span<const iovec> pieces,
+                        tls::Alert alert) {
   const std::span<std::byte> out(sealed_.get() + sealed_bytes_, SecureStreams::kSealedMax);
   Stream& stream = context_.table[slot];
   std::size_t bytes = pieces.empty() ? 0 : context_.secure->seal(stream.tls, pieces, out);
+  // A session of TLS 1.2 whose key is used up says so.
+  const bool sealed = bytes > 0 || pieces.empty();
+  if (!sealed) kind = SendKind::last_words;
   if (kind == SendKind::last_words) {
-    bytes += context_.secure->seal_end(stream.tls, tls::Alert::close_notify, out.subspan(bytes));
+    bytes += context_.secure->seal_end(stream.tls, alert, out.subspan(bytes));
   }
   if (bytes == 0) {
     context_.counters.streams_ended_tls.add();
@@ -119,7 +123,7 @@ bool Sender::add_sealed(uring::Slot slot, SendKind kind, std::span<const iovec> 
   stream.last_sent_ms = context_.now_ms();
   any_special_ |= stream.is(Fact::woke) || kind == SendKind::last_words;
   context_.ring.send(slot, std::span<const std::byte>(out.first(bytes)), place);
-  return true;
+  return sealed;
 }
 
 void Sender::go_to_frame(Stream& stream) {
@@ -132,7 +136,11 @@ std::size_t Sender::add_sealed_rest(uring::Slot slot, std::span<const std::byte>
   Stream& stream = context_.table[slot];
   const auto part = rest.first(std::min(rest.size(), record_bytes_));
   const iovec piece = as_iovec(part);
-  if (!add_sealed(slot, SendKind::sealed, {&piece, 1})) return part.size();
+  if (!add_sealed(slot, SendKind::sealed, {&piece, 1})) return 0;
+  if (stream.frame_taken == 0) {
+    entries_[count_ - 1].events = 1;
+    context_.counters.deliveries.add();
+  }
   if (part.size() == rest.size()) {
     ++stream.cursor;
     stream.frame_taken = 0;
@@ -143,33 +151,22 @@ std::size_t Sender::add_sealed_rest(uring::Slot slot, std::span<const std::byte>
   return part.size();
 }
 
-void Sender::add_farewell(uring::Slot slot, tls::Alert alert) {
-  const std::span<std::byte> out(sealed_.get() + sealed_bytes_, SecureStreams::kSealedMax);
-  const std::size_t bytes = context_.secure->seal_end(context_.table[slot].tls, alert, out);
-  if (bytes == 0) {
-    drop(slot);
-    return;
+std::size_t Sender::add_sealed_log(uring::Slot slot, const Payload& payload) {
+  Stream& stream = context_.table[slot];
+  if (payload.bytes > record_bytes_) {  // one frame
+    go_to_frame(stream);
+    return add_rest(slot);
   }
-  const auto place = static_cast<std::uint32_t>(count_);
-  next_entry(slot, SendKind::last_words, bytes).data = out.data();
-  sealed_bytes_ += bytes;
-  any_special_ = true;
-  context_.ring.send(slot, std::span<const std::byte>(out.first(bytes)), place);
+  if (!add_sealed(slot, SendKind::sealed, {&spans_[payload.first_span], payload.spans})) return 0;
+  entries_[count_ - 1].events = payload.events;
+  context_.counters.deliveries.add(payload.events);
+  stream.cursor = payload.next;
+  return payload.bytes;
 }
 
-void Sender::add_log(uring::Slot slot, const Payload& payload) {
+std::size_t Sender::add_log(uring::Slot slot, const Payload& payload) {
   Stream& stream = context_.table[slot];
-  if (stream.tls != SecureStreams::kNone) {
-    context_.counters.deliveries.add(payload.events);
-    if (payload.bytes > record_bytes_) {  // one frame
-      go_to_frame(stream);
-      (void)add_rest(slot);
-    } else if (add_sealed(slot, SendKind::sealed, {&spans_[payload.first_span], payload.spans})) {
-      entries_[count_ - 1].events = payload.events;
-      stream.cursor = payload.next;
-    }
-    return;
-  }
+  if (stream.tls != SecureStreams::kNone) return add_sealed_log(slot, payload);
   const auto place = static_cast<std::uint32_t>(count_);
   next_entry(slot, SendKind::log, payload.bytes).events = payload.events;
   any_special_ |= stream.is(Fact::woke);
@@ -178,10 +175,11 @@ void Sender::add_log(uring::Slot slot, const Payload& payload) {
   context_.counters.deliveries.add(payload.events);
   if (payload.spans == 1) {
     context_.ring.send(slot, as_bytes(spans_[payload.first_span]), place);
-    return;
+    return payload.bytes;
   }
   messages_[place] = msghdr{.msg_iov = &spans_[payload.first_span], .msg_iovlen = payload.spans};
   context_.ring.send(slot, messages_[place], place);
+  return payload.bytes;
 }
 
 std::size_t Sender::add_rest(uring::Slot slot) {

@@ -67,15 +67,17 @@ class Sender {
   /// What is pending for the stream; `bytes` is 0 when nothing is. Not when `full`.
   [[nodiscard]] const Payload& payload(const Stream& stream);
 
-  void add_log(uring::Slot slot, const Payload& payload);
-  /// Returns how many bytes.
+  /// Returns how many bytes, as the next one.
+  std::size_t add_log(uring::Slot slot, const Payload& payload);
   std::size_t add_rest(uring::Slot slot);
   void add_heartbeat(uring::Slot slot, std::span<const std::byte> frame);
   /// Copies `bytes` (at most kWordsMax).
   void add_words(uring::Slot slot, SendKind kind, std::span<const std::byte> bytes);
   void add_tail(uring::Slot slot);
   /// The last record of a stream under TLS that has nothing in its tail; then it is finished.
-  void add_farewell(uring::Slot slot, tls::Alert alert);
+  void add_farewell(uring::Slot slot, tls::Alert alert) {
+    (void)add_sealed(slot, SendKind::last_words, {}, alert);
+  }
 
   /// Hands the batch to the kernel and settles every stream in it.
   void flush();
@@ -137,9 +139,11 @@ class Sender {
   };
 
   Entry& next_entry(uring::Slot slot, SendKind kind, std::size_t bytes);
-  /// Encrypts for the stream and adds what that makes. False when nothing can be said to it any
-  /// more: it is dropped.
-  bool add_sealed(uring::Slot slot, SendKind kind, std::span<const iovec> pieces);
+  /// Encrypts for the stream and adds what that makes; behind its last words `alert`. False when
+  /// nothing can be said to it any more: it is ended.
+  bool add_sealed(uring::Slot slot, SendKind kind, std::span<const iovec> pieces,
+                  tls::Alert alert = tls::Alert::close_notify);
+  std::size_t add_sealed_log(uring::Slot slot, const Payload& payload);
   /// Gives out a part of the frame at the cursor, which is longer than a record.
   std::size_t add_sealed_rest(uring::Slot slot, std::span<const std::byte> rest);
   /// Moves the cursor to the next frame that is for the stream.

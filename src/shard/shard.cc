@@ -141,7 +141,7 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   sooner(parts.requests.make_room());
   if (accept_requested_.load(std::memory_order_acquire)) {
     parts.lifecycle.arm_accepts(parts.requests.connections_free(),
-                                parts.requests.handshakes_free());
+                                parts.requests.tls_connections_free());
   }
   sooner(parts.lifecycle.next_accept_try_ns());
   sooner(parts.streams.tick());
@@ -152,6 +152,7 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   context.counters.slots_used.set(context.table.in_use());
   context.counters.tail_bytes.set(context.tails.bytes_used());
 
+  if (context.secure) context.secure->forget_keys();
   if (more || parts.pump.pending()) return std::chrono::nanoseconds(0);
   // Ring the bell first, look again after: see Doorbell.
   context.port.bell.about_to_sleep();

@@ -228,21 +228,24 @@ void Streams::on_data(uring::Slot slot) {
 }
 
 void Streams::on_secure_receive(uring::Slot slot, std::span<const std::byte> data) {
+  using Heard = SecureStreams::Heard;
   const Stream& stream = context_.table[slot];
-  const SecureStreams::Heard heard = context_.secure->read(stream.tls, data);
-  context_.secure->forget_keys();
-  if (!heard.ended && !heard.broken) {
-    if (heard.data) on_data(slot);
+  tls::Alert answer{};
+  const Heard heard = context_.secure->read(stream.tls, data, answer);
+  if (heard == Heard::nothing) return;
+  if (heard == Heard::data) {
+    on_data(slot);
     return;
   }
-  (heard.broken ? context_.counters.streams_ended_tls : context_.counters.streams_ended_by_peer)
+  (heard == Heard::nonsense ? context_.counters.streams_ended_tls
+                            : context_.counters.streams_ended_by_peer)
       .add();
   // Our last record does not wait for a client that has left.
-  if (!heard.answer || stream.extra != kNoExtra || stream.is(Fact::blocked)) {
+  if (heard == Heard::failure || stream.extra != kNoExtra || stream.is(Fact::blocked)) {
     sender_.drop(slot);
     return;
   }
-  sender_.add_farewell(slot, *heard.answer);
+  sender_.add_farewell(slot, answer);
   sender_.flush();
 }
 

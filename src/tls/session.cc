@@ -35,6 +35,8 @@ std::string_view to_string(SessionFault fault) {
       return "no agreement";
     case SessionFault::refused_by_client:
       return "refused by the client";
+    case SessionFault::left:
+      return "left";
     case SessionFault::protocol:
       return "protocol";
   }
@@ -88,7 +90,11 @@ void Session::process(std::string_view record, std::string& plaintext) {
     case SslEnd::Read::good:
       break;
     case SslEnd::Read::closed:
-      state_ = SessionState::closed;
+      if (state_ == SessionState::handshaking) {
+        fail(SessionFault::left, "the client left in the middle of the handshake");
+      } else {
+        state_ = SessionState::half_closed;
+      }
       return;
     case SslEnd::Read::failed:
       fail_by_openssl();
@@ -118,7 +124,7 @@ void Session::fail_by_openssl() {
 }
 
 bool Session::write(std::string_view plaintext) {
-  if (state_ != SessionState::open) return false;
+  if (!writable()) return false;
   switch (end_->write(plaintext, limits_.records_per_key)) {
     case SslEnd::Written::good:
       return true;
@@ -133,7 +139,7 @@ bool Session::write(std::string_view plaintext) {
 }
 
 void Session::close() {
-  if (state_ != SessionState::open && state_ != SessionState::closed) return;
+  if (!writable()) return;
   end_->shutdown();
   state_ = SessionState::closed;
 }
@@ -144,6 +150,10 @@ std::string Session::take_output() {
 
 bool Session::has_output() const {
   return end_->has_output();
+}
+
+std::size_t Session::partial_bytes() const {
+  return end_->partial_bytes();
 }
 
 std::string_view Session::version() const {

@@ -49,6 +49,9 @@ class SslEnd {
   /// read.
   [[nodiscard]] std::optional<std::string_view> take_record(std::string_view& bytes);
 
+  /// Of the beginning of a record that is kept.
+  [[nodiscard]] std::size_t partial_bytes() const { return partial_.size(); }
+
   enum class Read : std::uint8_t { good, closed, failed };
   /// Lets OpenSSL read one record, and appends what the peer says in it.
   [[nodiscard]] Read read(std::string_view record, std::string& plaintext);

@@ -36,7 +36,7 @@ inline constexpr std::size_t kCertificateRsaBitsMin = 2048;
 /// verify, in this order, which is that of the cost for us. A client that names nothing, or nothing
 /// that is known here, gets what is for the first name of the first certificate.
 ///
-/// TLS 1.2 (with ECDHE and AEAD ciphers only) and 1.3; X25519, P-256, P-384; ALPN (RFC 7301)
+/// TLS 1.2 (with ECDHE and AEAD ciphers only) and 1.3; X25519, P-256; ALPN (RFC 7301)
 /// `http/1.1` and `http/1.0`; session tickets, no session cache; no compression, no renegotiation,
 /// no early data, no client certificates.
 class Context {

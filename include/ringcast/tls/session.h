@@ -19,9 +19,10 @@ class SslEnd;
 enum class SessionState : std::uint8_t {
   handshaking,
   open,
-  closed,      ///< one side said close_notify; nothing more is read or written
-  failed,      ///< see fault() and reason(); the output may end with an alert for the peer
-  taken_over,  ///< the record layer goes on with the connection
+  half_closed,  ///< the client said close_notify: nothing more is read, writing goes on
+  closed,       ///< close_notify is said; nothing more is read or written
+  failed,       ///< see fault() and reason(); the output may end with an alert for the peer
+  taken_over,   ///< the record layer goes on with the connection
 };
 
 /// Why a session failed, for counters and for what the caller does next.
@@ -31,6 +32,7 @@ enum class SessionFault : std::uint8_t {
   not_tls,       ///< the first bytes are neither
   no_agreement,  ///< no version, cipher suite, group, signature or protocol in common
   refused_by_client,  ///< it sent an alert: mostly, it does not trust the certificate
+  left,               ///< it said close_notify in the middle of the handshake
   protocol,           ///< anything else that breaks TLS
 };
 [[nodiscard]] std::string_view to_string(SessionFault fault);
@@ -49,8 +51,10 @@ struct SessionLimits {
 ///
 ///                    feed                     take_over
 ///   handshaking ───────────────► open ──────────────────────► taken_over
-///        │                        │ close_notify, close()
-///        │ broken, refused        ├──────────────► closed
+///        │                        │ close_notify of the client        close()
+///        │ broken, refused        ├───────────────► half_closed ───────────────► closed
+///        │                        │ close()                                        ▲
+///        │                        ├────────────────────────────────────────────────┘
 ///        └────────────► failed ◄──┘
 ///
 /// OpenSSL is given whole records only. So a record of which the last bytes have not arrived is
@@ -70,7 +74,8 @@ class Session {
   /// mostly with an alert. Bytes after the end are dropped.
   SessionState feed(std::string_view bytes, std::string& plaintext);
 
-  /// Encrypts into the output. False when the session is not open (any more): nothing was written.
+  /// Encrypts into the output. False when the session is not open or half closed (any more):
+  /// nothing was written.
   bool write(std::string_view plaintext);
 
   /// Says close_notify (RFC 8446 section 6.1), once, unless the session failed or is not open yet.
@@ -84,6 +89,9 @@ class Session {
   [[nodiscard]] SessionFault fault() const { return fault_; }
   /// In words, for a log; holds nothing that a client chose. Empty when nothing failed.
   [[nodiscard]] const std::string& reason() const { return reason_; }
+
+  /// Of a record of the client that has arrived in part, and is kept: 18 KiB at most.
+  [[nodiscard]] std::size_t partial_bytes() const;
 
   /// "TLSv1.3" and "TLS_AES_128_GCM_SHA256", or "" while handshaking, after a failure and when
   /// taken over.
@@ -106,6 +114,9 @@ class Session {
   void fail_by_openssl();
   [[nodiscard]] bool live() const {
     return state_ == SessionState::handshaking || state_ == SessionState::open;
+  }
+  [[nodiscard]] bool writable() const {
+    return state_ == SessionState::open || state_ == SessionState::half_closed;
   }
 
   SessionState state_ = SessionState::handshaking;

@@ -320,14 +320,27 @@ TEST(SessionClose, EitherSideMayCloseAndTheOtherIsTold) {
     by_client.client.write("last words");
     by_client.client.close();
     EXPECT_EQ(converse(by_client.client, by_client.session), "last words");
-    EXPECT_EQ(by_client.session.state(), SessionState::closed);
+    EXPECT_EQ(by_client.session.state(), SessionState::half_closed);
     EXPECT_FALSE(by_client.client.closed());
-    by_client.session.close();  // the answer
-    const std::string answer = by_client.session.take_output();
-    EXPECT_NE(answer, "");
-    by_client.client.feed(answer);
+    // One direction has ended, and the client reads on (RFC 8446 section 6.1).
+    EXPECT_TRUE(by_client.session.write("the answer"));
+    by_client.session.close();
+    EXPECT_EQ(by_client.session.state(), SessionState::closed);
+    EXPECT_FALSE(by_client.session.write("more"));
+    by_client.client.feed(by_client.session.take_output());
+    EXPECT_EQ(by_client.client.take_plaintext(), "the answer");
     EXPECT_TRUE(by_client.client.closed());
   }
+}
+
+TEST(SessionClose, AClientThatLeavesInTheMiddleOfTheHandshakeIsAFault) {
+  Session session(common_context());
+  TlsClient client;
+  std::string heard;
+  (void)session.feed(client.take_output(), heard);
+  using namespace std::string_view_literals;
+  EXPECT_EQ(session.feed("\x15\x03\x03\x00\x02\x01\x00"sv, heard), SessionState::failed);
+  EXPECT_EQ(session.fault(), SessionFault::left);
 }
 
 TEST(SessionRenegotiation, AClientThatAsksForItIsEnded) {

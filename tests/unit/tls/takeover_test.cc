@@ -122,7 +122,7 @@ TEST(Takeover, AResumedSessionIsTakenOverAsWell) {
 }
 
 TEST(Takeover, AHelloRetryRequestChangesNothing) {
-  TlsClient client({.min_version = TLS1_3_VERSION, .groups = "P-521:P-384"});
+  TlsClient client({.min_version = TLS1_3_VERSION, .groups = "P-521:P-256"});
   Session session(common_context());
   converse(client, session);
   Continued continued(session, client);
