@@ -5,8 +5,8 @@
 namespace ringcast::shard {
 namespace {
 
-constexpr std::size_t kKeepBytes = 4096;       // of buffers in a connection that waits in the pool
-constexpr std::size_t kKeepConnections = 128;  // that wait there; of more, 2 KB each are given back
+constexpr std::size_t kKeepBytes = 4096;      // of buffers in a connection that waits in the pool
+constexpr std::size_t kKeepConnections = 32;  // that wait there
 
 void shrink(std::string& text) {
   text.clear();
@@ -16,36 +16,40 @@ void shrink(std::string& text) {
 }  // namespace
 
 ConnectionPool::Handle ConnectionPool::take() {
-  if (!free_.empty()) {
-    const Handle handle = free_.back();
-    free_.pop_back();
-    if (!connections_[handle]) {
-      connections_[handle] = std::make_unique<Connection>(limits_);
-      ++kept_;
-    }
-    return handle;
+  std::vector<Handle>& free = free_kept_.empty() ? free_ : free_kept_;
+  Handle handle = kNone;
+  if (!free.empty()) {
+    handle = free.back();
+    free.pop_back();
+  } else if (connections_.size() < size_max_) {
+    handle = static_cast<Handle>(connections_.size());
+    connections_.emplace_back();
+    free_.reserve(connections_.capacity());
+  } else {
+    return kNone;
   }
-  if (connections_.size() == size_max_) return kNone;
-  connections_.push_back(std::make_unique<Connection>(limits_));
-  ++kept_;
-  free_.reserve(connections_.capacity());
-  return static_cast<Handle>(connections_.size() - 1);
+  ++size_;
+  if (!connections_[handle]) connections_[handle] = std::make_unique<Connection>(limits_);
+  return handle;
 }
 
 void ConnectionPool::give_back(Handle handle) {
   Connection& connection = (*this)[handle];
   RC_ASSERT(connection.at.deadline == Deadline::none);
+  --size_;
+  // Those that were made first are kept, so that whole pages of the others become free.
+  if (handle >= kKeepConnections) {
+    connections_[handle].reset();
+    free_.push_back(handle);
+    return;
+  }
   connection.parser.reset(kKeepBytes);
   shrink(connection.input);
   shrink(connection.output);
   shrink(connection.user);
   connection.secure.reset();
   connection.at = {};
-  free_.push_back(handle);
-  if (kept_ > size() + kKeepConnections) {
-    connections_[handle].reset();
-    --kept_;
-  }
+  free_kept_.push_back(handle);
 }
 
 void DeadlineList::push_back(ConnectionPool& pool, ConnectionPool::Handle handle) {

@@ -133,7 +133,7 @@ class ConnectionPool {
   [[nodiscard]] Handle take();
   void give_back(Handle handle);
   [[nodiscard]] Connection& operator[](Handle handle) { return *connections_[handle]; }
-  [[nodiscard]] std::size_t size() const { return connections_.size() - free_.size(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::size_t size_max() const { return size_max_; }
   [[nodiscard]] std::size_t free_count() const { return size_max_ - size(); }
 
@@ -141,8 +141,9 @@ class ConnectionPool {
   std::size_t size_max_;
   http::ParserLimits limits_;
   std::vector<std::unique_ptr<Connection>> connections_;  // null: free, and given back
-  std::vector<Handle> free_;
-  std::size_t kept_ = 0;  // that are not null
+  std::vector<Handle> free_kept_;
+  std::vector<Handle> free_;  // and null
+  std::size_t size_ = 0;
 };
 
 /// Connections under one kind of deadline, oldest first.

@@ -1,0 +1,10 @@
+#pragma once
+
+namespace ringcast {
+
+/// Gives memory that the calling thread has freed back to the system, as far as the allocator can.
+/// mimalloc hands a page over in two steps some 25 ms apart: call it twice. Takes up to some
+/// milliseconds. Any thread.
+void give_back_memory();
+
+}  // namespace ringcast
