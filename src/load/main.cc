@@ -29,6 +29,7 @@ constexpr int kExitIncomplete = 1;
 constexpr int kExitUsage = 2;
 
 std::atomic<bool> interrupted{false};
+ringcast::load::Stretch stretch;
 
 /// A ring's table of sockets is bounded by RLIMIT_NOFILE; it need not be the whole of it.
 std::uint32_t default_streams_per_ring() {
@@ -170,7 +171,9 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Opens event streams, publishes, and checks that every event reaches every stream exactly "
       "once\n"
-      "and in order. Exit: 0 it did; 1 it did not, or the run could not go on; 2 wrong usage.",
+      "and in order. Exit: 0 it did; 1 it did not, or the run could not go on; 2 wrong usage.\n"
+      "SIGUSR1 begins and SIGUSR2 ends a stretch; the latency of the events due in it is told "
+      "too.",
       "ringcast-load"};
   app.add_option("--url", urls,
                  "The event stream, http[s]://HOST:PORT/PATH; streams go round several of them");
@@ -321,6 +324,14 @@ int main(int argc, char** argv) {
   action.sa_handler = [](int) { interrupted.store(true); };
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = [](int signal) {
+    const std::uint64_t now_ns = ringcast::read_clock().mono_ns;
+    signal == SIGUSR1 ? stretch.begin(now_ns) : stretch.end(now_ns);
+  };
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGUSR1, &action, nullptr);
+  sigaction(SIGUSR2, &action, nullptr);
+  plan.stretch = &stretch;
 
   const auto report = ringcast::load::run(plan, options, interrupted);
   if (json_file == "-") {

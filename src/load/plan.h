@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "load/latency.h"
 #include "load/url.h"
 
 namespace ringcast::load {
@@ -45,6 +46,8 @@ struct Plan {
   /// After so many events all streams are closed at once and opened again; the others wait until
   /// all are back.
   std::optional<std::uint64_t> storm_at;
+  /// Whose events on streams are told apart; null = none.
+  const Stretch* stretch = nullptr;
 
   /// Whether streams remember where they are, to go on from there.
   [[nodiscard]] bool keeps_ids() const { return reconnect || storm_at.has_value(); }

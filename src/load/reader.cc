@@ -353,8 +353,11 @@ void Reader::take_event(std::uint32_t stream, const Event& event) {
   if (arrival == SequenceTable::Arrival::late) counters_.late.add();
   counters_.deliveries.add();
   counters_.last_arrival_ns.set(now_ns_);
-  latency_.record(now_ns_ > stamp->sent_ns ? now_ns_ - stamp->sent_ns : 0,
-                  plan_.third_of(stamp->lane, stamp->sequence));
+  const std::uint64_t took_ns = now_ns_ > stamp->sent_ns ? now_ns_ - stamp->sent_ns : 0;
+  latency_.record(took_ns, plan_.third_of(stamp->lane, stamp->sequence));
+  if (plan_.stretch != nullptr && plan_.stretch->holds(stamp->sent_ns)) {
+    latency_.stretch.record(took_ns);
+  }
 }
 
 void Reader::take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index) {

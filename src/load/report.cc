@@ -181,6 +181,7 @@ std::string Report::text() const {
     put(out, "throughput   %.0f deliveries a second over %.2f s\n", deliveries_per_second(),
         delivery_seconds);
     put_quantiles(out, "latency", latency.all);
+    put_quantiles(out, "  stretch", latency.stretch);
     put_quantiles(out, "answer", answer);
   }
   if (resumed) {
@@ -269,6 +270,7 @@ std::string Report::json() const {
     object.microseconds("latency_us", latency.all);
     object.microseconds("latency_first_third_us", latency.first_third);
     object.microseconds("latency_last_third_us", latency.last_third);
+    object.microseconds("stretch_latency_us", latency.stretch);
     object.microseconds("answer_us", answer);
     object.real("slab_bytes_per_stream", slab_bytes_per_stream());
     object.number("tcp_buffer_bytes_empty", kernel_empty.tcp_buffer_bytes);

@@ -161,6 +161,24 @@ TEST(Storm, IsNotPartOfTheLatencyAtARate) {
   EXPECT_LT(report.publish_seconds, 0.45);
 }
 
+TEST(Stretch, EventsThatWereDueInItAreToldApart) {
+  const auto in_stretch = [](const Stretch& stretch) {
+    StormServer server{open_again};
+    Plan plan = plan_for(server);
+    plan.stretch = &stretch;
+    const Report report = run_with(plan);
+    EXPECT_EQ(report.latency.all.count(), kStreams * kEvents);
+    return report.latency.stretch.count();
+  };
+  Stretch all;
+  all.begin(1);
+  EXPECT_EQ(in_stretch(all), kStreams * kEvents);
+  Stretch none;
+  none.begin(1);
+  none.end(2);
+  EXPECT_EQ(in_stretch(none), 0U);
+}
+
 TEST(Storm, CanComeBeforeAnyEventAndAfterTheLast) {
   for (const std::uint64_t at : {std::uint64_t{0}, kEvents}) {
     StormServer server{open_again};
