@@ -4,8 +4,10 @@
   all         every scenario at full size (about twenty minutes), on a machine that does nothing else
   short       every scenario, smaller and with fewer runs (about six minutes)
   smoke       every scenario, tiny: only that the counts are right
-  idle, fanout, cost, throughput, slow, storm, logins, bridge, bridge-latency, bridge-streams
-              one scenario at full size; the last three need redis-server, and are left out of the others without it
+  idle, fanout, cost, throughput, slow, storm, logins, bridge, bridge-latency, bridge-streams, tls-idle, tls-cost,
+  tls-handshakes, tls-storm
+              one scenario at full size; those of the bridge need redis-server, those of TLS the openssl program,
+              and are left out of the others without it
 
 Writes bench/results/<name>.md and .json. Exit code 0 when every count is exact; figures that a busy machine
 spoils are reported and decide nothing.
@@ -20,7 +22,7 @@ import time
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
-from suite import redis, results, scenarios  # noqa: E402  (the path comes first)
+from suite import certificates, redis, results, scenarios  # noqa: E402  (the path comes first)
 from suite.servers import Failure  # noqa: E402
 
 SETTLE_SECONDS = 3
@@ -56,11 +58,14 @@ def main():
             sys.exit(f"{program} is not in the build folder; README.md tells how to build it, see --build too")
     size = scenarios.PROFILES.get(options.what, scenarios.FULL)
     chosen = options.only or ([options.what] if options.what in scenarios.SCENARIOS else list(scenarios.SCENARIOS))
-    if not redis.available():
-        if options.what in scenarios.NEED_REDIS:
-            sys.exit("redis-server and redis-benchmark are not installed")
-        chosen = [name for name in chosen if name not in scenarios.NEED_REDIS]
-        print(f"Left out, because redis-server is not installed: {', '.join(scenarios.NEED_REDIS)}.")
+    for available, need, program in [(redis.available(), scenarios.NEED_REDIS, "redis-server"),
+                                     (certificates.available(), scenarios.NEED_OPENSSL, "openssl")]:
+        if available:
+            continue
+        if options.what in need:
+            sys.exit(f"{program} is not installed")
+        chosen = [name for name in chosen if name not in need]
+        print(f"Left out, because {program} is not installed: {', '.join(need)}.")
     where = results.machine()
     if where["load average before"] > 0.5 and options.what != "smoke":
         print(f"The load average is {where['load average before']}: something else runs, figures will be noisy.")

@@ -20,13 +20,17 @@ publish_seconds delivery_seconds drain_seconds measured_seconds receivers_min re
 heard_missing heard_latency_p50 heard_latency_p99 first_third_p50 first_third_p99 last_third_p50 last_third_p99
 added_p50 added_p99 watched_cpu_ns reader_cpu_ns publisher_cpu_ns listener_cpu_ns channel_queue_largest heard_by_each
 relayed_by_each entries_read_by_each dropped_by_each invalid_by_each streams_by_instance redis_connections
-redis_subscribers redis_hold_percent redis_publish_percent redis_percent""".split()
+redis_subscribers redis_hold_percent redis_publish_percent redis_percent server_pss_bytes_empty tls_version tls_cipher
+tls_handshakes tls_resumed tls_taken_over tls_failed tls_handshake_p50 tls_handshake_p99 handshakes stretch_latency_p50
+stretch_latency_p99 stretch_latency_max stretch_events newcomers newcomers_seconds newcomers_a_second
+newcomers_opens_failed newcomers_handshake_p50 newcomers_handshake_max""".split()
 
 
-def run(options, server, **arguments):
+def run(options, server, secure=False, **arguments):
     """One run; `arguments` are those of ringcast-load (`_` for `-`, True for a flag, a list to repeat it)."""
+    base = server.secure_base if secure else server.base
     report = exact(invoke(
-        options, url=f"{server.base}/events", publish_url=f"{server.base}/publish", server_pid=server.pid, **arguments))
+        options, url=f"{base}/events", publish_url=f"{server.base}/publish", server_pid=server.pid, **arguments))
     report["opens_per_second"] = report["open"] / report["open_seconds"]
     report["tcp_buffer_bytes_per_stream"] = (
         report["tcp_buffer_bytes_open"] - report["tcp_buffer_bytes_empty"]) / report["open"]
@@ -65,7 +69,7 @@ def read_report(text):
     for moments in report.get("watched_cpu_ns", {}).values():
         for moment, threads in moments.items():
             moments[moment] = {thread: round(ns) for thread, ns in threads.items() if ns}
-    for name in [name for name in report if name.endswith("latency_us")]:
+    for name in [name for name in report if name.endswith("latency_us") or name == "tls_handshake_us"]:
         figure = name.removesuffix("_us")
         for quantile in ("p50", "p99"):
             report[f"{figure}_{quantile}"] = report[name][quantile]

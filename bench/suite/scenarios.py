@@ -10,6 +10,9 @@ from suite.logins import logins
 from suite.results import Outcome, Table
 from suite.slow import slow
 from suite.storm import storm
+from suite.tls_handshakes import tls_handshakes
+from suite.tls_storm import tls_storm
+from suite.tls_streams import tls_cost, tls_idle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,24 @@ class Size:
     bridge_many_rate: float
     bridge_hold_seconds: float
     bridge_many_runs: int
+    tls_idle_streams: int
+    tls_idle_openssl: int  # those that keep OpenSSL's object are fewer: 16 KB each
+    tls_idle_seconds: int
+    tls_cost_streams: int
+    tls_cost_openssl: int
+    tls_cost_events: int
+    tls_cost_rate: float
+    tls_cost_runs: int
+    tls_handshakes_keys: tuple
+    tls_handshakes_versions: tuple
+    tls_handshakes_seconds: int
+    tls_handshakes_runs: int
+    tls_storm_streams: int
+    tls_storm_newcomers: int
+    tls_storm_rate: float
+    tls_storm_seconds: float
+    tls_storm_handshakes_max: tuple
+    tls_storm_runs: int
 
 
 FULL = Size(
@@ -69,14 +90,24 @@ FULL = Size(
     bridge_plain_messages=1_280_000,
     bridge_latency_rates=(1_000, 10_000), bridge_latency_seconds=8, bridge_latency_runs=3,
     bridge_few_streams=10, bridge_many_streams=100_000, bridge_many_events=10, bridge_many_rate=0.5,
-    bridge_hold_seconds=10, bridge_many_runs=2)
+    bridge_hold_seconds=10, bridge_many_runs=2,
+    tls_idle_streams=50_000, tls_idle_openssl=5_000, tls_idle_seconds=5,
+    tls_cost_streams=30_000, tls_cost_openssl=5_000, tls_cost_events=12, tls_cost_rate=2, tls_cost_runs=3,
+    tls_handshakes_keys=("ECDSA P-256", "RSA 2048"), tls_handshakes_versions=("TLS 1.3", "TLS 1.2"),
+    tls_handshakes_seconds=1, tls_handshakes_runs=3,
+    tls_storm_streams=2_000, tls_storm_newcomers=5_000, tls_storm_rate=20, tls_storm_seconds=12,
+    tls_storm_handshakes_max=(64, 256, 1024), tls_storm_runs=1)
 SHORT = dataclasses.replace(
     FULL, idle_ordinary=5_000, idle_seconds=5, fanout_ordinary=5_000, fanout_events=20, cost_runs=2,
     throughput_runs=1, slow_readers=10_000, slow_stalled=500, slow_rate=10, slow_runs=1, storm_runs=2,
     logins_runs=2,
     bridge_streams=((10, 0),), bridge_seconds=5, bridge_steps=(30_000, 60_000, 100_000, 150_000),
     bridge_step_seconds=2, bridge_latency_seconds=4, bridge_latency_runs=1,
-    bridge_many_events=5, bridge_hold_seconds=5, bridge_many_runs=1)
+    bridge_many_events=5, bridge_hold_seconds=5, bridge_many_runs=1,
+    tls_idle_streams=10_000, tls_idle_openssl=2_000, tls_idle_seconds=1,
+    tls_cost_streams=5_000, tls_cost_openssl=2_000, tls_cost_events=12, tls_cost_rate=4, tls_cost_runs=1,
+    tls_handshakes_versions=("TLS 1.3",), tls_handshakes_runs=1,
+    tls_storm_newcomers=2_000, tls_storm_seconds=6, tls_storm_handshakes_max=(256,))
 SMOKE = Size(
     idle_streams=300, idle_ordinary=200, idle_seconds=1,
     fanout_streams=300, fanout_ordinary=200, fanout_events=10,
@@ -89,7 +120,13 @@ SMOKE = Size(
     bridge_steps=(1_000,), bridge_step_seconds=0.2, bridge_plain_messages=6_400,
     bridge_latency_rates=(500,), bridge_latency_seconds=0.4, bridge_latency_runs=1,
     bridge_few_streams=10, bridge_many_streams=200, bridge_many_events=10, bridge_many_rate=20,
-    bridge_hold_seconds=0.5, bridge_many_runs=1)
+    bridge_hold_seconds=0.5, bridge_many_runs=1,
+    tls_idle_streams=200, tls_idle_openssl=50, tls_idle_seconds=1,
+    tls_cost_streams=200, tls_cost_openssl=50, tls_cost_events=10, tls_cost_rate=20, tls_cost_runs=1,
+    tls_handshakes_keys=("ECDSA P-256",), tls_handshakes_versions=("TLS 1.3",),
+    tls_handshakes_seconds=1, tls_handshakes_runs=1,
+    tls_storm_streams=50, tls_storm_newcomers=50, tls_storm_rate=50, tls_storm_seconds=2,
+    tls_storm_handshakes_max=(16,), tls_storm_runs=1)
 PROFILES = {"all": FULL, "short": SHORT, "smoke": SMOKE}
 
 DIRECT, ORDINARY = "direct", "ordinary"
@@ -214,5 +251,7 @@ def throughput(options, size):
 
 
 SCENARIOS = {"idle": idle, "fanout": fanout, "cost": cost, "throughput": throughput, "slow": slow, "storm": storm,
-             "logins": logins, "bridge": bridge, "bridge-latency": bridge_latency, "bridge-streams": bridge_streams}
+             "logins": logins, "bridge": bridge, "bridge-latency": bridge_latency, "bridge-streams": bridge_streams,
+             "tls-idle": tls_idle, "tls-cost": tls_cost, "tls-handshakes": tls_handshakes, "tls-storm": tls_storm}
 NEED_REDIS = ("bridge", "bridge-latency", "bridge-streams")
+NEED_OPENSSL = ("tls-idle", "tls-cost", "tls-handshakes", "tls-storm")

@@ -10,6 +10,8 @@ import tempfile
 import time
 import urllib.request
 
+from suite import certificates
+
 SLOTS_OF_A_SHARD = 19_500  # a ring's table is bounded by RLIMIT_NOFILE, 20,000 on many machines
 SPREAD_ROOM = 1.15         # SO_REUSEPORT spreads by hash, never evenly
 LISTEN_SECONDS = 30
@@ -55,13 +57,25 @@ def toml(sections):
     return "\n".join(lines) + "\n"
 
 
-class Server:
-    """A server that runs. `pid` is its process, `base` the URL without a path, `folder` where its files are."""
+def cpu_ns(pid):
+    """Of all threads of a process that run now."""
+    return sum(int(thread.joinpath("schedstat").read_text().split()[0])
+               for thread in pathlib.Path(f"/proc/{pid}/task").iterdir())
 
-    def __init__(self, pid, port, admin_port, folder):
+
+class Server:
+    """A server that runs. `pid` is its process, `base` the URL without a path, `folder` where its files are.
+
+    `secure_base` is the URL where it speaks TLS, if its configuration has a [tls].
+    """
+
+    def __init__(self, pid, ports, folder):
+        port, secure_port, admin_port = ports
         self.pid = pid
         self.port = port
+        self.secure_port = secure_port
         self.base = f"http://127.0.0.1:{port}"
+        self.secure_base = f"https://127.0.0.1:{secure_port}"
         self.admin_base = f"http://127.0.0.1:{admin_port}"
         self.folder = folder
 
@@ -85,12 +99,13 @@ class Server:
         return {name: int(value) for name, value in sums.items()}
 
 
-def floor_command(options, port, _admin_port, _folder, _sections):
-    return [options.build / "bench/floor/floor", "--port", port]
+def floor_command(options, ports, _folder, _sections):
+    return [options.build / "bench/floor/floor", "--port", ports[0]]
 
 
-def ringcast_command(options, port, admin_port, folder, sections):
+def ringcast_command(options, ports, folder, sections):
     """`sections` of the configuration, over what every benchmark has."""
+    port, secure_port, admin_port = ports
     everywhere = {
         "server": {"listen": [f"0.0.0.0:{port}"], "admin_listen": f"127.0.0.1:{admin_port}", "drain_seconds": 0,
                    "state_directory": str(folder)},
@@ -100,12 +115,24 @@ def ringcast_command(options, port, admin_port, folder, sections):
     }
     for name, keys in sections.items():
         everywhere.setdefault(name, {}).update(keys)
+    if "tls" in everywhere:
+        everywhere["tls"]["listen"] = [f"0.0.0.0:{secure_port}"]
     config = folder / "ringcast.toml"
     config.write_text(toml(everywhere))
     return [options.build / "ringcast", "serve", "--config", config]
 
 
-COMMANDS = {"floor": floor_command, "ringcast": ringcast_command}
+def s_server_command(_options, ports, _folder, _sections):
+    """OpenSSL's own server: one connection at a time, answers with files of its folder.
+
+    Without authorities it does not look for a chain in each handshake, which would take as long as the handshake.
+    """
+    return ["openssl", "s_server", "-accept", f"127.0.0.1:{ports[1]}", "-cert", certificates.CERTIFICATE_FILE,
+            "-key", certificates.KEY_FILE, "-WWW", "-quiet", *certificates.NO_AUTHORITIES]
+
+
+COMMANDS = {"floor": floor_command, "ringcast": ringcast_command, "s_server": s_server_command}
+SECURE_ONLY = ("s_server",)
 
 
 def wait_until_listening(process, port, log):
@@ -127,15 +154,16 @@ def running(name, options, sections, files=None):
         for file_name, text in (files or {}).items():
             (folder / file_name).write_text(text)
             (folder / file_name).chmod(0o600)
-        port, admin_port = free_ports(2)
+        ports = free_ports(3)
         log = folder / "log"
         with log.open("w") as out:
-            command = on_cpus(options.server_cpus, COMMANDS[name](options, port, admin_port, folder, sections))
+            command = on_cpus(options.server_cpus, COMMANDS[name](options, ports, folder, sections))
             # taskset becomes the server, so this is the server's pid.
-            process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out,
+                                       stderr=subprocess.STDOUT)
         try:
-            wait_until_listening(process, port, log)
-            yield Server(process.pid, port, admin_port, folder)
+            wait_until_listening(process, ports[1 if name in SECURE_ONLY else 0], log)
+            yield Server(process.pid, ports, folder)
         finally:
             process.terminate()
             try:
