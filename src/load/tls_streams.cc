@@ -43,6 +43,7 @@ TlsStreams::Outcome TlsStreams::feed_session(Opening& opening, std::string_view 
   tls::ClientSession& session = opening.session;
   const bool was_open = session.state() == tls::SessionState::open;
   switch (session.feed(bytes, plaintext_)) {
+    case tls::SessionState::half_closed:
     case tls::SessionState::closed:
       return Outcome::ended;
     case tls::SessionState::failed:
