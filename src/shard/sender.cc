@@ -90,6 +90,7 @@ const Payload& Sender::payload(const Stream& stream) {
 Sender::Entry& Sender::next_entry(uring::Slot slot, SendKind kind, std::size_t bytes) {
   RC_DEBUG_ASSERT(count_ < kBatch);
   RC_DEBUG_ASSERT(!holds(context_.table[slot]));
+  RC_DEBUG_ASSERT(context_.table[slot].list != ListId::paced);
   context_.table[slot].batch = batch_;
   Entry& entry = entries_[count_++];
   entry = {.slot = slot,

@@ -245,6 +245,7 @@ void Streams::on_secure_receive(uring::Slot slot, std::span<const std::byte> dat
     sender_.drop(slot);
     return;
   }
+  leave_paced(slot);
   sender_.add_farewell(slot, answer);
   sender_.flush();
 }
@@ -275,8 +276,7 @@ void Streams::on_overtaken(uring::Slot slot) {
 void Streams::end(uring::Slot slot, Reason reason) {
   Stream& stream = context_.table[slot];
   stream.set(Fact::ending);
-  if (stream.list == ListId::paced)
-    context_.leave_list(slot);  // its place there is by its last send
+  leave_paced(slot);
   std::string_view word;
   sse::EventFields fields{.event = context_.options.stream.names.closing};
   switch (reason) {

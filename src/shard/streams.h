@@ -104,6 +104,10 @@ class Streams : public Pump::SlowStreams {
   void end(uring::Slot slot, Reason reason);
   [[nodiscard]] bool has_news(const Stream& stream) const;
   [[nodiscard]] std::span<const std::byte> heartbeat(sse::Wire wire);
+  /// Before something is sent to it: its place there is by its last send.
+  void leave_paced(uring::Slot slot) {
+    if (context_.table[slot].list == ListId::paced) context_.leave_list(slot);
+  }
   void make_room_in_batch() {
     if (sender_.full()) sender_.flush();
   }
