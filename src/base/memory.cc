@@ -2,10 +2,17 @@
 
 #include <malloc.h>
 
-// Of mimalloc, which programs may be linked with or not.
-extern "C" void mi_collect(bool force) __attribute__((weak));
+#include <mimalloc.h>
+
+// Programs may be linked with mimalloc or not (not under sanitizers).
+#pragma weak mi_collect
+#pragma weak mi_option_set
 
 namespace ringcast {
+
+void give_back_memory_early() {
+  if (mi_option_set != nullptr) mi_option_set(mi_option_decommit_delay, 0);
+}
 
 void give_back_memory() {
   if (mi_collect != nullptr) {

@@ -13,6 +13,7 @@
 
 #include "ringcast/admin/log.h"
 #include "ringcast/admin/version.h"
+#include "ringcast/base/memory.h"
 #include "ringcast/base/time.h"
 #include "ringcast/config/command_line.h"
 #include "ringcast/server/server.h"
@@ -136,6 +137,7 @@ int serve(const config::ServeCommand& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  give_back_memory_early();
   const config::Command command = config::parse_command_line(argc, argv);
   if (const auto* print = std::get_if<config::PrintCommand>(&command)) {
     (print->exit_code == 0 ? std::cout : std::cerr) << print->text;
