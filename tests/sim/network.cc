@@ -176,6 +176,7 @@ int Connection::take(std::string_view bytes) {
   }
   if (size < bytes.size()) ever_held_back_ = true;
   if (size == 0) return -EAGAIN;
+  bytes_sent_ += size;
   outbound_ += bytes.substr(0, size);
   schedule_read();
   return static_cast<int>(size);
@@ -213,15 +214,32 @@ void Connection::reset_client() {
 // ── What the log kept ───────────────────────────────────────────────────────────────────────────
 
 void Connection::note_request_bytes(std::size_t bytes, const Kept& kept) {
+  if (!answered_ || bytes_taken_ < request_end_) kept_at_request_ = kept;
   bytes_taken_ += bytes;
-  if (!answered_) kept_at_request_ = kept;
+  taken_.push_back({bytes_taken_, world_.timeline.now()});
+}
+
+std::optional<std::uint64_t> Connection::taken_ns(std::uint64_t bytes) const {
+  const auto found = std::find_if(taken_.begin(), taken_.end(),
+                                  [bytes](const Taken& taken) { return taken.bytes >= bytes; });
+  return found == taken_.end() ? std::nullopt : std::optional(found->when_ns);
 }
 
 void Connection::note_turn_end(const Kept& kept) {
   if (!answer_in_this_turn_) return;
   answer_in_this_turn_ = false;
+  if (answers_kept_) answers_.push_back({bytes_sent_, kept});
   if (!answer_noted_) kept_at_answer_ = kept;
   answer_noted_ = true;
+}
+
+void Connection::answer_begins_before(std::uint64_t bytes) {
+  const auto found = std::find_if(answers_.begin(), answers_.end(),
+                                  [bytes](const Answer& answer) { return answer.bytes >= bytes; });
+  RC_ASSERT(found != answers_.end());
+  kept_at_answer_ = found->kept;
+  answers_kept_ = false;
+  answers_ = {};
 }
 
 // ── Listeners ───────────────────────────────────────────────────────────────────────────────────

@@ -102,8 +102,19 @@ class Connection {
   /// When it was accepted; 0 = not yet.
   [[nodiscard]] std::uint64_t accepted_ns() const { return accepted_ns_; }
 
-  // --- what the log kept around the moment of the server's first answer
+  /// When the server was handed the client's bytes up to this one; nothing if not yet.
+  [[nodiscard]] std::optional<std::uint64_t> taken_ns(std::uint64_t bytes) const;
 
+  // --- what the log kept around the moment of the server's first answer
+  //
+  // Under TLS a handshake comes before request and answer, so the client tells where in the two
+  // directions they are.
+
+  /// Before anything is written: the first bytes are not the answer.
+  void keep_answers() { answers_kept_ = true; }
+  void request_ends_at(std::uint64_t bytes) { request_end_ = bytes; }
+  /// The answer's first byte is one of the first `bytes` that the client has got.
+  void answer_begins_before(std::uint64_t bytes);
   void note_request_bytes(std::size_t bytes, const Kept& kept);
   void note_turn_end(const Kept& kept);
   [[nodiscard]] const Kept& kept_at_request() const { return kept_at_request_; }
@@ -150,6 +161,22 @@ class Connection {
   bool lost_bytes_ = false;
   std::uint64_t bytes_taken_ = 0;
   std::uint64_t accepted_ns_ = 0;
+
+  /// Of what the server was handed, and when.
+  struct Taken {
+    std::uint64_t bytes;
+    std::uint64_t when_ns;
+  };
+  std::vector<Taken> taken_;
+  /// Of what the server has sent at the end of a turn, and what the log kept then.
+  struct Answer {
+    std::uint64_t bytes;
+    Kept kept;
+  };
+  std::vector<Answer> answers_;
+  std::uint64_t bytes_sent_ = 0;
+  std::uint64_t request_end_ = 0;
+  bool answers_kept_ = false;
 
   bool answered_ = false;
   bool answer_in_this_turn_ = false;

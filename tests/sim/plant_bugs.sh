@@ -66,7 +66,7 @@ plant slot-reused-too-early src/shard/lifecycle.cc \
   's/if \(!stream\.quiet\(\)\) return;/if (!stream.quiet() \&\& stream.phase != Phase::closing) return;/'
 # the hub sleeps while a command waits
 plant wake-lost src/shard/shard.cc \
-  's/if \(rang \&\& hub_ring != nullptr\)/if (rang \&\& hub_ring == nullptr)/'
+  's/if \(\(work \|\| room\) && hub_ring != nullptr\)/if (room \&\& hub_ring != nullptr)/'
 # the first heartbeat of a resumed stream names an event that the client has not got
 plant heartbeat-ahead src/shard/streams.cc \
   's/continues_from = resume\.gap \? std::nullopt : requested;/continues_from = resume.gap ? std::nullopt : std::optional(log.newest());/'
@@ -97,5 +97,52 @@ plant history-place-forgotten src/shard/history.cc \
 # a hole that the store tells of is dropped by the shard
 plant hole-untold src/shard/shard.cc \
   's/if \(!append_gap\(record, frame\)\) break;//'
+
+# Under TLS:
+# what a socket does not take is sealed again, under another number
+plant tls-sealed-twice src/shard/sender.cc \
+  's/^    default:  .*/&\n      if (entry.kind == SendKind::sealed) { stream.cursor = entry.from; break; }/'
+# a byte of what a socket did not take is lost
+plant tls-tail-off-by-one src/shard/sender.cc \
+  's/^      if \(!keep_in_tail\(entry\.slot, entry\.not_taken\(\)\)\) return;/      if (!keep_in_tail(entry.slot, entry.not_taken().subspan(entry.kind == SendKind::sealed \&\& entry.taken > 0))) return;/'
+# the rest of a frame goes into the tail as it is in the log
+plant tls-rest-in-clear src/shard/sender.cc \
+  's/= stream\.tls == SecureStreams::kNone \? keep_in_tail/= stream.tls != 12345 ? keep_in_tail/'
+# a stream ends without close_notify
+plant tls-end-unsaid src/shard/sender.cc \
+  's/\(kind == SendKind::last_words\) \{/(kind == SendKind::last_words \&\& pieces.empty()) {/'
+# the record layer outlives its stream
+plant tls-layer-leaks src/shard/sender.cc \
+  's/context_\.secure->remove\((.*)\);/(void)\1;/'
+# the beginning of a record is forgotten when the record layer takes over
+plant tls-half-record-forgotten src/shard/streams.cc \
+  's/^  if \(!half_record\.empty\(\)\).*//'
+# or between two pieces of it
+plant tls-half-record-dropped src/shard/secure_streams.cc \
+  's/halves_\.emplace\(handle, (.*)\);/(void)\1;/'
+# what the session still had to say is lost when the record layer takes over
+plant tls-last-output-lost src/shard/secure_streams.cc \
+  's/\.first = session->take_output\(\)/.first = {}/'
+# a client's close_notify is not answered
+plant tls-close-unanswered src/shard/secure_streams.cc \
+  '/case Kind::close_notify:/,/break;/s/Heard::end;/Heard::failure;/'
+# a stream that waits for its next send ends, and stays in its place there
+plant tls-paced-left-behind src/shard/streams.cc \
+  '/::on_secure_receive/,/^}/s/leave_paced\(slot\);//'
+# a request for another key is not answered
+plant tls-key-update-unanswered src/tls/record_layer.cc \
+  's/if \(answer_due\(\) \|\| records_before_update\(\) == 0\)/if (records_before_update() == 0)/'
+# the numbers begin again under the same key
+plant tls-key-not-changed src/tls/record_layer.cc \
+  's/ \|\| !derive_write_key\(cipher\)\) \{/) {/'
+# a handshake counts as under way for ever
+plant tls-handshake-leaks src/shard/requests.cc \
+  's/^  end_handshake\(connection\);//'
+# whoever does not end the handshake is waited for
+plant tls-handshake-without-end src/shard/handshakes.cc \
+  's/set_deadline\(connection, Deadline::handshake\);//'
+# an idle connection ends without close_notify
+plant tls-goodbye-unsaid src/shard/requests.cc \
+  '/^void Requests::finish\(/,/^}/s/if \(connection.*\) \{/if (false) {/'
 
 exit $missed

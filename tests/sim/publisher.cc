@@ -15,8 +15,13 @@ std::string hexadecimal(std::size_t value) {
 
 }  // namespace
 
-Publisher::Publisher(Rules& rules, Network& network, std::uint32_t number)
-    : rules_(rules), world_(rules.world), network_(network), number_(number) {}
+Publisher::Publisher(Rules& rules, Network& network, std::uint32_t number,
+                     const std::optional<TlsKind>& tls)
+    : rules_(rules),
+      world_(rules.world),
+      channel_(rules, network, *this),
+      number_(number),
+      tls_(tls) {}
 
 void Publisher::fail(const std::string& what) {
   world_.fail("publisher %u (connection %u): %s", number_,
@@ -26,13 +31,17 @@ void Publisher::fail(const std::string& what) {
 // ── Asking ──────────────────────────────────────────────────────────────────────────────────────
 
 void Publisher::open(int listener, const Line& line) {
-  connection_ = &network_.connect(listener, line, *this);
+  connection_ = &channel_.open(listener, line, tls_);
   reader_.emplace(*this);
   outstanding_.clear();
   sent_bytes_ = 0;
   told_to_close_ = half_closed_ = dawdles_ = false;
   dawdles_since_ns_ = 0;
   newest_.reset();
+}
+
+bool Publisher::says_no_more() const {
+  return half_closed_ || dawdles_ || told_to_close_ || channel_.ends_by_client();
 }
 
 void Publisher::send(std::string text, Outstanding request) {
@@ -44,13 +53,14 @@ void Publisher::send(std::string text, Outstanding request) {
   constexpr std::uint64_t kSilentNs = 1'000'000'000;
   const bool silent = connection_->accepted_ns() != 0 &&
                       world_.timeline.now() - connection_->accepted_ns() >= kSilentNs / 2;
-  request.after_pause = answers_ > 0 || !outstanding_.empty() || silent;
+  const bool slow_to_begin = channel_.secure() && rules_.setup.scarce_slots;
+  request.after_pause = answers_ > 0 || !outstanding_.empty() || silent || slow_to_begin;
   outstanding_.push_back(std::move(request));
-  connection_->write(text);
+  channel_.write(text);
 }
 
 void Publisher::publish(Publication& publication) {
-  if (half_closed_ || dawdles_ || told_to_close_) return;
+  if (says_no_more()) return;
   std::string text = "POST /publish HTTP/1.1\r\nHost: sim\r\nContent-Type: application/json\r\n";
   const std::string& body = publication.body;
   if (world_.random.chance(0.2)) {
@@ -68,7 +78,7 @@ void Publisher::publish(Publication& publication) {
 }
 
 void Publisher::ask() {
-  if (half_closed_ || dawdles_ || told_to_close_) return;
+  if (says_no_more()) return;
   Outstanding request;
   std::string line;
   switch (world_.random.below(5)) {
@@ -96,21 +106,33 @@ void Publisher::ask() {
 }
 
 void Publisher::dawdle() {
-  if (half_closed_ || dawdles_ || told_to_close_) return;
+  if (says_no_more()) return;
   dawdles_ = true;
   static constexpr std::string_view kHead = "GET /events HTTP/1.1\r\nHost: sim\r\n";
-  connection_->write(kHead.substr(0, world_.random.between(1, kHead.size() - 1)));
+  channel_.write(kHead.substr(0, world_.random.between(1, kHead.size() - 1)));
   dawdles_since_ns_ = world_.timeline.now();
 }
 
 void Publisher::half_close() {
   half_closed_ = true;
-  connection_->half_close();
+  channel_.half_close();
 }
 
 void Publisher::reset() {
-  connection_->reset();
+  channel_.reset();
   forget();
+}
+
+void Publisher::fidget() {
+  constexpr double kEnds = 0.1;
+  Random& random = world_.random;
+  if (!random.chance(kEnds)) {
+    channel_.change_key();
+  } else if (random.chance(0.5)) {
+    channel_.say_close();
+  } else {
+    channel_.misbehave();
+  }
 }
 
 void Publisher::forget() {
@@ -172,11 +194,11 @@ void Publisher::on_message_end() {
 void Publisher::on_end(bool clean) {
   world_.trace("publisher %u: connection %u ended (%s), %zu unanswered", number_,
                connection_->number(), clean ? "FIN" : "reset", outstanding_.size());
-  if (reader_->unfinished() && clean) fail("ended inside an answer");
-  const bool excused = told_to_close_ || rules_.draining ||
+  if (reader_->unfinished() && clean && !channel_.ends_by_client()) fail("ended inside an answer");
+  const bool excused = told_to_close_ || rules_.draining || channel_.ends_by_client() ||
                        (!outstanding_.empty() && outstanding_.front().after_pause) ||
                        connection_->lost_bytes() || connection_->ever_held_back();
-  if (!excused && !outstanding_.empty() && outstanding_.front().end <= connection_->bytes_taken()) {
+  if (!excused && !outstanding_.empty() && channel_.server_took(outstanding_.front().end)) {
     fail("the connection was closed without an answer to a whole request");
   }
   connection_->leave();
@@ -186,7 +208,9 @@ void Publisher::on_end(bool clean) {
 // ── At rest ─────────────────────────────────────────────────────────────────────────────────────
 
 void Publisher::check_answered() {
-  if (!connected() || rules_.setup.scarce_slots) return;
+  if (!connected()) return;
+  channel_.check_fault_ended();
+  if (rules_.setup.scarce_slots || channel_.ends_by_client()) return;
   if (!outstanding_.empty() && !half_closed_) {
     fail(std::to_string(outstanding_.size()) + " requests were never answered");
   }
@@ -194,8 +218,10 @@ void Publisher::check_answered() {
 
 void Publisher::check_deadline() {
   if (!connected() || !dawdles_ || connection_->accepted_ns() == 0) return;
+  const shard::ShardOptions& options = rules_.setup.shard;
+  const std::uint32_t handshake_seconds = channel_.secure() ? options.tls.handshake_seconds : 0;
   const std::uint64_t limit_ns =
-      (rules_.setup.shard.limits.header_seconds + 3) * kNsPerSecond + rules_.patience_ns();
+      (options.limits.header_seconds + handshake_seconds + 3) * kNsPerSecond + rules_.patience_ns();
   if (world_.timeline.now() > std::max(connection_->accepted_ns(), dawdles_since_ns_) + limit_ns) {
     fail("half a head is waited for without end");
   }

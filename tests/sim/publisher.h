@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "channel.h"
 #include "network.h"
 #include "response_reader.h"
 #include "rules.h"
@@ -17,9 +18,11 @@ namespace ringcast::sim {
 /// that is only right if the server had a reason.
 class Publisher final : public ClientSide, public ResponseSink {
  public:
-  Publisher(Rules& rules, Network& network, std::uint32_t number);
+  Publisher(Rules& rules, Network& network, std::uint32_t number,
+            const std::optional<TlsKind>& tls);
 
   void open(int listener, const Line& line);
+  [[nodiscard]] bool secure() const { return tls_.has_value(); }
   [[nodiscard]] bool connected() const { return connection_ != nullptr; }
   [[nodiscard]] bool idle() const { return outstanding_.empty(); }
 
@@ -31,6 +34,8 @@ class Publisher final : public ClientSide, public ResponseSink {
   /// The last request is sent; the answers are still read.
   void half_close();
   void reset();
+  /// Does something that only a client under TLS can do.
+  void fidget();
 
   void check_answered();
   /// A connection that says nothing, or half a head, is not kept for ever.
@@ -52,14 +57,16 @@ class Publisher final : public ClientSide, public ResponseSink {
     bool after_pause = false;  ///< the server may have ended the idle connection meanwhile
   };
 
+  [[nodiscard]] bool says_no_more() const;
   void send(std::string text, Outstanding request);
   void forget();
   void fail(const std::string& what);
 
   Rules& rules_;
   World& world_;
-  Network& network_;
+  Channel channel_;
   std::uint32_t number_;
+  std::optional<TlsKind> tls_;
 
   Connection* connection_ = nullptr;
   std::optional<ResponseReader> reader_;

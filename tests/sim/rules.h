@@ -16,8 +16,13 @@
 
 namespace ringcast::sim {
 
+class TlsSite;
+
 /// More commands than all simulated clients together have in flight.
 inline constexpr std::size_t kInFlightMax = 64;
+
+/// Where a plain listener sends its clients in a run with redirects.
+inline const std::string kRedirectTo = "https://sim.example";
 
 /// What one run is configured with, drawn from its seed.
 struct Setup {
@@ -31,6 +36,10 @@ struct Setup {
   bool unsteady_clock = false;
   bool all_read = false;                  ///< no client is slow, so none waits long for another
   std::optional<RemoteOptions> remote{};  ///< instead of the embedded store
+  bool tls = false;                       ///< each shard has a listener for it, too
+  double speak_tls = 0;                   ///< the part of the clients that do
+  bool redirects = false;                 ///< the plain listeners send everybody to the others
+  std::size_t clients_at_once = 0;        ///< streams that are opened before anything else happens
 };
 
 /// What the simulated clients need to know in order to judge what they get.
@@ -38,6 +47,7 @@ struct Rules {
   World& world;
   Model& model;
   const Setup& setup;
+  TlsSite* tls;  ///< null: nobody speaks it in this run
   bool draining = false;
   /// Each stream of a shard is told another.
   std::map<std::size_t, std::set<std::uint64_t>> drain_retries;

@@ -45,6 +45,7 @@ Server::Server(World& world, Network& network, const Setup& setup)
     : world_(world),
       network_(network),
       setup_(setup),
+      tls_(setup.tls ? std::make_unique<TlsSite>(world, clock()) : nullptr),
       high_water_(std::make_unique<HighWater>(world, setup.late_high_water)) {
   hub::EventStore& store = make_store();
 
@@ -67,22 +68,27 @@ Server::Server(World& world, Network& network, const Setup& setup)
                       .over = [] { return false; },
                       .ring = world_.rings[0]});
 
-  auto access = std::make_shared<auth::Access>();
-  access->required = false;
-  auto policy = std::make_shared<shard::Policy>();
-  policy->access = std::move(access);
-  policy->limits = setup.shard.limits;
+  const std::shared_ptr<const shard::Policy> policy = make_policy();
   for (std::size_t i = 0; i < setup.shards; ++i) {
     listeners_.push_back(network_.listen());
+    std::vector<shard::Listener> listeners = {{.descriptor = listeners_[i]}};
+    if (tls_) {
+      tls_listeners_.push_back(network_.listen());
+      listeners.push_back({.descriptor = tls_listeners_[i], .tls = true});
+    }
     counters_.push_back(std::make_unique<shard::Counters>());
     shard::ShardOptions options = setup.shard;
     options.index = static_cast<std::uint32_t>(i);
     options.shards = static_cast<std::uint32_t>(setup.shards);
     options.floor = model_->floor();
-    auto made = shard::Shard::create(
-        options,
-        {.policy = policy, .addresses = addresses_, .users = users_, .signed_out = signed_out_},
-        *exchange_, *rings_[i + 1], {{.descriptor = listeners_[i]}}, *counters_[i]);
+    auto made =
+        shard::Shard::create(options,
+                             {.policy = policy,
+                              .addresses = addresses_,
+                              .users = users_,
+                              .signed_out = signed_out_,
+                              .record_cipher = tls_ ? &tls_->cipher() : nullptr},
+                             *exchange_, *rings_[i + 1], std::move(listeners), *counters_[i]);
     RC_ASSERT(made.ok());
     shards_.push_back(std::move(made).value());
     ring(i).kept = [this, i] { return kept(i); };
@@ -93,6 +99,23 @@ Server::Server(World& world, Network& network, const Setup& setup)
 }
 
 Server::~Server() = default;
+
+std::shared_ptr<const shard::Policy> Server::make_policy() const {
+  auto access = std::make_shared<auth::Access>();
+  access->required = false;
+  auto policy = std::make_shared<shard::Policy>();
+  policy->access = std::move(access);
+  policy->limits = setup_.shard.limits;
+  if (tls_) policy->tls = tls_->context();
+  if (setup_.redirects) policy->redirect_to = kRedirectTo;
+  return policy;
+}
+
+void Server::reload() {
+  if (tls_) tls_->reload(clock());
+  const std::shared_ptr<const shard::Policy> policy = make_policy();
+  for (const auto& shard : shards_) shard->set_policy(policy);
+}
 
 hub::EventStore& Server::make_store() {
   if (setup_.remote) {

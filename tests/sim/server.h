@@ -15,6 +15,7 @@
 #include "remote_store.h"
 #include "ring_core.h"
 #include "rules.h"
+#include "tls_site.h"
 
 namespace ringcast::sim {
 
@@ -28,6 +29,12 @@ class Server {
 
   [[nodiscard]] Model& model() { return *model_; }
   [[nodiscard]] int listener(std::size_t shard) const { return listeners_[shard]; }
+  /// Only in a run with TLS.
+  [[nodiscard]] int tls_listener(std::size_t shard) const { return tls_listeners_[shard]; }
+  /// Null in a run without TLS.
+  [[nodiscard]] TlsSite* tls() { return tls_.get(); }
+  /// As the configuration's reload does.
+  void reload();
   [[nodiscard]] Kept kept(std::size_t shard) const;
   [[nodiscard]] const shard::Counters& counters(std::size_t shard) const {
     return *counters_[shard];
@@ -59,6 +66,7 @@ class Server {
   class HighWater;
 
   [[nodiscard]] hub::EventStore& make_store();
+  [[nodiscard]] std::shared_ptr<const shard::Policy> make_policy() const;
   [[nodiscard]] Time clock() const;
   [[nodiscard]] std::uint64_t next_run(const Party& party) const;
   void run_turn(Party& party);
@@ -68,6 +76,8 @@ class Server {
   World& world_;
   Network& network_;
   const Setup& setup_;
+  std::int64_t clock_offset_ms_ = 0;
+  std::unique_ptr<TlsSite> tls_;
   std::unique_ptr<HighWater> high_water_;
   std::unique_ptr<hub::EmbeddedStore> embedded_;
   std::unique_ptr<RemoteStore> remote_;
@@ -82,8 +92,8 @@ class Server {
   std::unique_ptr<hub::Hub> hub_;
   std::vector<std::unique_ptr<shard::Shard>> shards_;
   std::vector<int> listeners_;
+  std::vector<int> tls_listeners_;
   std::vector<Party> parties_;
-  std::int64_t clock_offset_ms_ = 0;
   std::uint64_t over_places_ = 0;
   std::uint64_t turns_ = 0;
 };

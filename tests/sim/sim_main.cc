@@ -28,9 +28,9 @@ int usage() {
 // How often the runs in this process met what they are there for.
 std::map<std::string, std::uint64_t> met;
 
-int run_one(std::uint64_t seed, bool verbose) {
+int run_one(std::uint64_t seed, ringcast::sim::Tracing tracing) {
   ringcast::sim::announce_seed(seed);
-  const ringcast::sim::Outcome outcome = ringcast::sim::run_seed(seed, verbose);
+  const ringcast::sim::Outcome outcome = ringcast::sim::run_seed(seed, tracing);
   if (outcome.failure.empty()) {
     for (const auto& [what, count] : outcome.met) met[what] += count;
     return 0;
@@ -45,7 +45,7 @@ int run_in_child(std::uint64_t seed) {
   const pid_t child = fork();
   if (child == 0) {
     alarm(60);
-    const int code = run_one(seed, false);
+    const int code = run_one(seed, ringcast::sim::Tracing::off);
     std::fflush(nullptr);
     _exit(code);
   }
@@ -59,13 +59,13 @@ int run_in_child(std::uint64_t seed) {
 int main(int argc, char** argv) {
   std::uint64_t first = 0;
   std::uint64_t count = 0;
-  bool verbose = false;
+  auto tracing = ringcast::sim::Tracing::off;
   bool keep_going = false;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
     const char* const value = i + 1 < argc ? argv[i + 1] : nullptr;
     if (option == "--verbose") {
-      verbose = true;
+      tracing = ringcast::sim::Tracing::printed;
     } else if (option == "--keep-going") {
       keep_going = true;
     } else if (value != nullptr && option == "--seed") {
@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
   const bool in_children = keep_going && count > 1;
   std::uint64_t failures = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
-    const int code = in_children ? run_in_child(seed) : run_one(seed, verbose);
+    const int code = in_children ? run_in_child(seed) : run_one(seed, tracing);
     if (code == 0) continue;
     ++failures;
     if (!keep_going) return 1;

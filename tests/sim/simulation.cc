@@ -8,6 +8,7 @@
 
 #include "ringcast/base/time.h"
 
+#include "misfit.h"
 #include "publisher.h"
 #include "rules.h"
 #include "server.h"
@@ -19,6 +20,9 @@ namespace {
 constexpr std::uint64_t kSettleNs = 8 * kNsPerSecond;
 constexpr std::size_t kClientsMax = 30;
 constexpr std::size_t kPublishersMax = 12;
+constexpr std::size_t kMisfitsMax = 4;
+// Of these seeds one; not drawn, so that it changes nothing in the others.
+constexpr std::uint64_t kSeedsForTls = 8;
 
 Nastiness draw_nastiness(Random& random) {
   if (random.chance(0.1)) return {};  // a kernel on its best behaviour
@@ -50,7 +54,32 @@ RemoteOptions draw_remote(Random& random) {
           .pause_ns = 10 * kNsPerMs + random.skewed(5 * kNsPerSecond)};
 }
 
-Setup draw_setup(Random& random) {
+// Small, so that the log wraps often; half of it must hold the largest frame.
+void draw_history(Random& random, shard::ShardOptions& options) {
+  const std::size_t frame_max = options.limits.event_bytes * shard::kFrameBytesFactor;
+  options.history.bytes = 2 * frame_max + random.skewed(4 * frame_max);
+}
+
+void draw_tls(Random& random, Setup& setup) {
+  setup.tls = true;
+  setup.speak_tls = 0.75;
+  if (random.chance(0.2)) {
+    // So large that a frame is several records, and the streams fill the room for them.
+    setup.shards = 1;
+    setup.speak_tls = 1;
+    setup.clients_at_once = kClientsMax - 5;
+    setup.shard.limits.event_bytes = static_cast<std::uint32_t>(random.between(8'000, 24'000));
+    draw_history(random, setup.shard);
+  }
+  setup.redirects = random.chance(0.2);
+  if (setup.redirects) setup.speak_tls = 1;
+  shard::TlsOptions& tls = setup.shard.tls;
+  tls.handshake_seconds = static_cast<std::uint32_t>(random.between(2, 5));
+  tls.handshakes_max = static_cast<std::uint32_t>(random.skewed(64));
+  if (random.chance(0.25)) tls.records = shard::StreamRecords::openssl;
+}
+
+Setup draw_setup(std::uint64_t seed, Random& random) {
   Setup setup;
   setup.shards = random.between(1, 3);
   setup.actions = random.between(100, 400);
@@ -78,9 +107,7 @@ Setup draw_setup(Random& random) {
     options.limits.stream_sends_per_second = static_cast<std::uint32_t>(random.between(10, 1'000));
   }
   options.limits.header_seconds = static_cast<std::uint32_t>(random.between(5, 10));
-  // Small, so that the log wraps often; half of it must hold the largest frame.
-  const std::size_t frame_max = options.limits.event_bytes * shard::kFrameBytesFactor;
-  options.history.bytes = 2 * frame_max + random.skewed(4 * frame_max);
+  draw_history(random, options);
   options.history.events = 2 + random.skewed(200);
 
   if (random.chance(0.25)) {
@@ -97,22 +124,29 @@ Setup draw_setup(Random& random) {
   setup.ring.submissions = 8u << random.below(6);
   setup.ring.receive_buffers = 4u << random.below(4);
   setup.ring.receive_buffer_bytes = static_cast<std::uint32_t>(64 + random.skewed(2'000));
+  if (seed % kSeedsForTls == 0) draw_tls(random, setup);
   return setup;
 }
 
 class Simulation {
  public:
-  Simulation(std::uint64_t seed, bool verbose);
+  Simulation(std::uint64_t seed, Tracing tracing);
   [[nodiscard]] Outcome run();
 
  private:
   void act();
+  void act_under_tls();
   void open_client();
   void reopen(StreamClient& client);
   void publish(std::size_t count);
   Publisher* pick_publisher();
   StreamClient* pick_client(bool fair_too);
+  void open_misfit();
   [[nodiscard]] Line draw_line(bool fair);
+  [[nodiscard]] std::optional<TlsKind> draw_tls_kind();
+  [[nodiscard]] int listener(std::size_t shard, bool tls) const {
+    return tls ? server_.tls_listener(shard) : server_.listener(shard);
+  }
   [[nodiscard]] std::optional<std::string> draw_position(const StreamClient& client);
   [[nodiscard]] std::uint64_t draw_pause_ns();
   void watch();
@@ -128,19 +162,21 @@ class Simulation {
   Rules rules_;
   std::deque<StreamClient> clients_;
   std::deque<Publisher> publishers_;
+  std::deque<Misfit> misfits_;
   std::size_t actions_left_;
   bool acting_ = true;
 };
 
-Simulation::Simulation(std::uint64_t seed, bool verbose)
-    : world_(seed, verbose),
+Simulation::Simulation(std::uint64_t seed, Tracing tracing)
+    : world_(seed, tracing),
       network_(world_),
       setup_((world_.network = &network_, world_.nasty = draw_nastiness(world_.random),
-              draw_setup(world_.random))),
+              draw_setup(seed, world_.random))),
       server_(world_, network_, setup_),
       rules_{.world = world_,
              .model = server_.model(),
              .setup = setup_,
+             .tls = server_.tls(),
              .kept = [this](std::size_t shard) { return server_.kept(shard); },
              .tails_full =
                  [this](std::size_t shard) { return server_.counters(shard).tails_full.get(); },
@@ -211,23 +247,42 @@ void Simulation::open_client() {
   kind.http10 = random.chance(0.2);
   kind.topics = static_cast<TopicMask>(random.below(1u << kTopics)) & ~1u;
   if (random.chance(0.2)) kind.topics = 0;
+  kind.tls = draw_tls_kind();
   clients_.emplace_back(rules_, network_, kind);
   reopen(clients_.back());
 }
 
 void Simulation::reopen(StreamClient& client) {
   const std::size_t shard = world_.random.below(setup_.shards);
-  client.open(server_.listener(shard), shard, draw_position(client));
+  client.open(listener(shard, client.kind().tls.has_value()), shard, draw_position(client));
+}
+
+std::optional<TlsKind> Simulation::draw_tls_kind() {
+  if (!setup_.tls || !world_.random.chance(setup_.speak_tls)) return std::nullopt;
+  return TlsSite::draw_kind(world_.random);
+}
+
+void Simulation::open_misfit() {
+  if (misfits_.size() < kMisfitsMax) {
+    misfits_.emplace_back(rules_, network_, static_cast<std::uint32_t>(misfits_.size()));
+  }
+  for (Misfit& misfit : misfits_) {
+    if (misfit.connected()) continue;
+    const std::size_t shard = world_.random.below(setup_.shards);
+    misfit.open(server_.listener(shard), server_.tls_listener(shard), draw_line(true));
+    return;
+  }
 }
 
 Publisher* Simulation::pick_publisher() {
   Random& random = world_.random;
   if (publishers_.size() < kPublishersMax && (publishers_.empty() || random.chance(0.1))) {
-    publishers_.emplace_back(rules_, network_, static_cast<std::uint32_t>(publishers_.size()));
+    publishers_.emplace_back(rules_, network_, static_cast<std::uint32_t>(publishers_.size()),
+                             draw_tls_kind());
   }
   Publisher& publisher = publishers_[random.below(publishers_.size())];
   if (!publisher.connected()) {
-    publisher.open(server_.listener(random.below(setup_.shards)), draw_line(true));
+    publisher.open(listener(random.below(setup_.shards), publisher.secure()), draw_line(true));
   }
   return &publisher;
 }
@@ -252,13 +307,37 @@ std::uint64_t Simulation::draw_pause_ns() {
   return random.skewed(random.chance(0.5) ? 100'000 : 20 * kNsPerMs);
 }
 
+void Simulation::act_under_tls() {
+  Random& random = world_.random;
+  const std::uint64_t what = random.below(100);
+  if (what < 65) {
+    std::vector<StreamClient*> able;
+    for (StreamClient& client : clients_) {
+      if (client.streaming() && client.kind().tls) able.push_back(&client);
+    }
+    if (!able.empty()) random.pick(able)->fidget();
+  } else if (what < 80) {
+    pick_publisher()->fidget();
+  } else if (what < 97) {
+    open_misfit();
+  } else {
+    server_.reload();
+  }
+}
+
 void Simulation::act() {
+  constexpr double kUnderTls = 0.2;
   if (!acting_) return;
   if (actions_left_-- == 0) {
     acting_ = false;
     return;
   }
   Random& random = world_.random;
+  if (setup_.tls && random.chance(kUnderTls)) {
+    act_under_tls();
+    world_.timeline.after(draw_pause_ns(), [this] { act(); });
+    return;
+  }
   const std::uint64_t what = random.below(100);
   if (what < 15) {
     open_client();
@@ -308,6 +387,7 @@ void Simulation::watch() {
   if (rules_.draining) return;
   for (StreamClient& client : clients_) client.check_heartbeats();
   for (Publisher& publisher : publishers_) publisher.check_deadline();
+  for (Misfit& misfit : misfits_) misfit.check_deadline();
   world_.timeline.after(kWatchNs, [this] { watch(); });
 }
 
@@ -324,6 +404,10 @@ void Simulation::settle() {
       sum += server_.counters(i).events_appended.get();
     return sum + (server_.remote() == nullptr ? 0 : server_.remote()->pages());
   };
+  // Who does not end his handshake may hold a place for it as long as that may take.
+  const std::uint64_t handshakes_ns =
+      setup_.tls ? misfits_.size() * setup_.shard.tls.handshake_seconds * kNsPerSecond : 0;
+  if (setup_.tls) server_.run(world_.timeline.now() + handshakes_ns);
   std::uint64_t before = 0;
   do {
     before = progress();
@@ -372,7 +456,10 @@ void Simulation::drain() {
     }
     return;
   }
-  for (std::size_t i = 0; i < setup_.shards; ++i) network_.close_listener(server_.listener(i));
+  for (std::size_t i = 0; i < setup_.shards; ++i) {
+    network_.close_listener(server_.listener(i));
+    if (setup_.tls) network_.close_listener(server_.tls_listener(i));
+  }
   for (StreamClient& client : clients_) {
     if (client.connected()) client.hurry();
   }
@@ -392,7 +479,10 @@ void Simulation::check_end() {
         {"streams_catching_up", &counters.streams_catching_up},
         {"connections_open", &counters.connections_open},
         {"slots_used", &counters.slots_used},
-        {"tail_bytes", &counters.tail_bytes}};
+        {"tail_bytes", &counters.tail_bytes},
+        {"handshakes_open", &counters.handshakes_open},
+        {"streams_tls", &counters.streams_tls},
+        {"streams_tls_openssl", &counters.streams_tls_openssl}};
     for (const auto& [name, gauge] : gauges) {
       if (gauge->get() != 0) {
         world_.fail("shard %zu is finished, but %s is %llu", i, name,
@@ -403,6 +493,7 @@ void Simulation::check_end() {
 }
 
 Outcome Simulation::run() {
+  for (std::size_t i = 0; i < setup_.clients_at_once; ++i) open_client();
   act();
   watch();
   constexpr std::uint64_t kActingNsMax = 3'600 * kNsPerSecond;
@@ -410,7 +501,7 @@ Outcome Simulation::run() {
   if (!world_.failed()) settle();
   if (!world_.failed()) drain();
   if (!world_.failed()) check_end();
-  return {.failure = world_.failure(), .met = sum_up()};
+  return {.failure = world_.failure(), .met = sum_up(), .trace_digest = world_.trace_digest()};
 }
 
 std::map<std::string, std::uint64_t> Simulation::sum_up() {
@@ -439,6 +530,21 @@ std::map<std::string, std::uint64_t> Simulation::sum_up() {
     met["publishes turned away"] += counters.publishes_overloaded.get();
     met["events from history"] += counters.history_events.get();
   }
+  if (const TlsSite* const tls = server_.tls()) {
+    ++met["runs with TLS"];
+    met["keys of records"] = tls->cipher().keys();
+    met["records sealed"] = tls->cipher().records();
+    for (std::size_t i = 0; i < setup_.shards; ++i) {
+      const shard::Counters& counters = server_.counters(i);
+      met["handshakes done"] += counters.handshakes.get();
+      met["handshakes late"] += counters.handshakes_late.get();
+      met["handshakes cut"] += counters.handshakes_cut.get();
+      met["handshakes without agreement"] += counters.handshakes_no_agreement.get();
+      met["handshakes broken"] += counters.handshakes_broken.get();
+      met["redirects"] += counters.redirects.get();
+      met["streams ended for bad records"] += counters.streams_ended_tls.get();
+    }
+  }
   if (RemoteStore* const remote = server_.remote()) {
     ++met["runs with a remote store"];
     met["pages of history"] = remote->pages();
@@ -451,8 +557,8 @@ std::map<std::string, std::uint64_t> Simulation::sum_up() {
 
 }  // namespace
 
-Outcome run_seed(std::uint64_t seed, bool verbose) {
-  return Simulation(seed, verbose).run();
+Outcome run_seed(std::uint64_t seed, Tracing tracing) {
+  return Simulation(seed, tracing).run();
 }
 
 }  // namespace ringcast::sim

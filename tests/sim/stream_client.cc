@@ -47,7 +47,11 @@ std::optional<EventId> id_member(const std::string& json, const std::string& nam
 }  // namespace
 
 StreamClient::StreamClient(Rules& rules, Network& network, const Kind& kind)
-    : rules_(rules), world_(rules.world), model_(rules.model), network_(network), kind_(kind) {}
+    : rules_(rules),
+      world_(rules.world),
+      model_(rules.model),
+      channel_(rules, network, *this),
+      kind_(kind) {}
 
 void StreamClient::fail(const std::string& what) {
   world_.fail("stream client %u (topics %x, connection %u, shard %zu): %s", kind_.number,
@@ -73,7 +77,7 @@ std::string StreamClient::request_text(const std::optional<std::string>& positio
 }
 
 void StreamClient::open(int listener, std::size_t shard, std::optional<std::string> position) {
-  connection_ = &network_.connect(listener, kind_.line, *this);
+  connection_ = &channel_.open(listener, kind_.line, kind_.tls);
   shard_ = shard;
   state_ = State::waiting;
   position_ = std::move(position);
@@ -88,17 +92,20 @@ void StreamClient::open(int listener, std::size_t shard, std::optional<std::stri
   last_heard_ns_ = world_.timeline.now();
   world_.trace("client %u: connection %u to shard %zu, topics %x, position %s", kind_.number,
                connection_->number(), shard, kind_.topics, position_ ? position_->c_str() : "none");
-  connection_->write(request_text(position_));
+  channel_.write(request_text(position_));
 }
 
 void StreamClient::leave() {
-  std::exchange(connection_, nullptr)->leave();
+  connection_ = nullptr;
+  channel_.leave();
 }
 void StreamClient::reset() {
-  std::exchange(connection_, nullptr)->reset();
+  connection_ = nullptr;
+  channel_.reset();
 }
 void StreamClient::vanish() {
-  std::exchange(connection_, nullptr)->vanish();
+  connection_ = nullptr;
+  channel_.vanish();
 }
 
 void StreamClient::stall(bool stalled) {
@@ -111,6 +118,28 @@ void StreamClient::hurry() {
   quick.read_delay_ns_max = Line{}.read_delay_ns_max;
   connection_->set_line(quick);
   stall(false);
+  channel_.go_on();
+}
+
+void StreamClient::fidget() {
+  constexpr double kEnds = 0.15;
+  Random& random = world_.random;
+  if (random.chance(kEnds)) {
+    switch (random.below(3)) {
+      case 0:
+        channel_.say_close();
+        break;
+      case 1:
+        channel_.say_too_much();
+        break;
+      default:
+        channel_.misbehave();
+    }
+    return;
+  }
+  if (random.chance(0.3)) channel_.stop_inside_record();
+  for (std::uint64_t times = random.between(1, 3); times > 0; --times) channel_.change_key();
+  if (random.chance(0.3)) channel_.go_on();
 }
 
 bool StreamClient::history_may_fail() const {
@@ -127,9 +156,10 @@ void StreamClient::on_end(bool clean) {
   const bool reads_to_the_end = fair() && !held_back;
   if (state_ == State::waiting) {
     // A connection may be lost before it was accepted.
-    if (connection_->answered() && reads_to_the_end && !rules_.draining)
+    const bool excused = channel_.secure() && rules_.setup.scarce_slots;
+    if (connection_->answered() && reads_to_the_end && !rules_.draining && !excused)
       fail("ended before its answer");
-  } else if (state_ == State::streaming) {
+  } else if (state_ == State::streaming && !channel_.ends_by_client()) {
     if (clean && !kind_.http10 && !message_ended_) fail("ended without the last chunk");
     if (clean && events_.in_the_middle()) fail("ended inside an event");
     if (!closing_ && !rules_.draining) {
@@ -351,6 +381,7 @@ void StreamClient::on_gap(const ReceivedEvent& event, bool first) {
     return;
   }
   ++rules_.met["gaps of slow streams"];
+  if (channel_.secure()) ++rules_.met["gaps of slow streams under TLS"];
   if (!model_.first_for(kind_.topics, next_, *from) && !model_.any_hole())
     fail("a gap that skips nothing: " + event.data);
   next_ = certain_ = std::max(next_, *from);
@@ -486,13 +517,18 @@ void StreamClient::on_published(const ReceivedEvent& event) {
 
 void StreamClient::check_complete() {
   if (!connected() || connection_->client_gone()) return;
+  channel_.check_all_read();
+  channel_.check_fault_ended();
+  if (channel_.ends_by_client()) return;
   if (state_ == State::waiting) {
     if (!rules_.setup.scarce_slots) fail("was never answered");
     return;
   }
   if (state_ != State::streaming || closing_) return;
-  ++rules_.met[connection_->ever_held_back() ? "complete streams that were held back"
-                                             : "complete healthy streams"];
+  const bool held_back = connection_->ever_held_back();
+  ++rules_.met[held_back ? "complete streams that were held back" : "complete healthy streams"];
+  if (held_back && channel_.secure())
+    ++rules_.met["complete streams under TLS that were held back"];
   if (events_seen_ == 0 || gap_must_follow_) {
     fail("the first words never came");
     return;
@@ -502,7 +538,8 @@ void StreamClient::check_complete() {
 
 void StreamClient::check_heartbeats() {
   const std::uint64_t period_ns = rules_.setup.shard.stream.heartbeat_ms * kNsPerMs;
-  if (!streaming() || !fair() || connection_->ever_held_back() || period_ns == 0 || closing_)
+  if (!streaming() || channel_.ends_by_client() || !fair() || connection_->ever_held_back() ||
+      period_ns == 0 || closing_)
     return;
   if (rules_.setup.remote && !live_) return;  // while it catches up there are none
   const std::uint64_t silence_ns = world_.timeline.now() - last_heard_ns_;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "channel.h"
 #include "network.h"
 #include "response_reader.h"
 #include "rules.h"
@@ -27,6 +28,7 @@ class StreamClient final : public ClientSide, public ResponseSink {
     TopicMask topics = 0;
     Line line;
     bool http10 = false;
+    std::optional<TlsKind> tls{};
     std::uint32_t number = 0;
   };
 
@@ -49,6 +51,8 @@ class StreamClient final : public ClientSide, public ResponseSink {
   void stall(bool stalled);
   /// From now on it reads at once.
   void hurry();
+  /// Does something that only a client under TLS can do.
+  void fidget();
 
   /// It must have everything by now.
   void check_complete();
@@ -93,7 +97,7 @@ class StreamClient final : public ClientSide, public ResponseSink {
   Rules& rules_;
   World& world_;
   Model& model_;
-  Network& network_;
+  Channel channel_;
   Kind kind_;
   std::optional<std::string> last_id_;
 

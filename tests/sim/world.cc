@@ -40,7 +40,7 @@ void Timeline::advance_to(std::uint64_t when_ns) {
   now_ns_ = when_ns;
 }
 
-World::World(std::uint64_t seed, bool verbose) : random(seed), verbose_(verbose) {
+World::World(std::uint64_t seed, Tracing tracing) : random(seed), tracing_(tracing) {
   RC_ASSERT(current_world == nullptr);
   current_world = this;
 }
@@ -66,11 +66,20 @@ void World::fail(const char* format, ...) {
 }
 
 void World::trace(const char* format, ...) {
-  if (!verbose_) return;
+  if (tracing_ == Tracing::off) return;
   std::va_list arguments;
   va_start(arguments, format);
   const std::string text = format_text(format, arguments);
   va_end(arguments);
+  if (tracing_ == Tracing::digested) {
+    // FNV-1a.
+    constexpr std::uint64_t kPrime = 0x100'0000'01b3;
+    for (const char c : text) {
+      trace_digest_ = (trace_digest_ ^ static_cast<unsigned char>(c)) * kPrime;
+    }
+    trace_digest_ ^= timeline.now();
+    return;
+  }
   std::printf("%12.6f %s\n",
               static_cast<double>(timeline.now()) / static_cast<double>(kNsPerSecond),
               text.c_str());

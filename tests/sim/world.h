@@ -70,10 +70,17 @@ struct Kept {
   std::uint64_t trimmed = 0;  ///< events below this the store has no longer
 };
 
+/// What becomes of the trace.
+enum class Tracing {
+  off,
+  printed,
+  digested,  ///< so that two runs can be compared
+};
+
 /// What all parts of one run share. One run at a time in a process: Ring::create finds it here.
 class World {
  public:
-  World(std::uint64_t seed, bool verbose);
+  World(std::uint64_t seed, Tracing tracing);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -85,7 +92,7 @@ class World {
   [[nodiscard]] const std::string& failure() const { return failure_; }
 
   void trace(const char* format, ...) __attribute__((format(printf, 2, 3)));
-  [[nodiscard]] bool verbose() const { return verbose_; }
+  [[nodiscard]] std::uint64_t trace_digest() const { return trace_digest_; }
 
   /// How long something takes: nothing, a few microseconds, or long.
   [[nodiscard]] std::uint64_t latency_ns();
@@ -98,7 +105,8 @@ class World {
 
  private:
   std::string failure_;
-  bool verbose_;
+  Tracing tracing_;
+  std::uint64_t trace_digest_ = 0;
 };
 
 }  // namespace ringcast::sim
