@@ -90,10 +90,10 @@ export function compare(blocks, requested, visible) {
 // --------------------------------------------------------------------------------------------- readers
 /** Reads until it is told to finish, over as many connections as it likes. `parts` has what each of them read. */
 export class Reader {
-  constructor({ server, authority, version, topics, roll }) {
-    Object.assign(this, { server, authority, version, topics, roll });
+  /** `endsSlow`: the server ends streams that are too far behind. Otherwise it ends none. */
+  constructor({ server, authority, version, topics, roll, endsSlow }) {
+    Object.assign(this, { server, authority, version, topics, roll, endsSlow });
     this.parts = [];
-    this.ended = { slow: 0 };
   }
 
   get path() {
@@ -177,9 +177,14 @@ export class Reader {
   async comeBackIfEnded() {
     if (!this.gone) return;
     assert.equal(this.stream.failure, null, this.stream.failure?.message);
-    if (this.stream.named('closing').some((block) => JSON.parse(block.data).reason === 'slow')) ++this.ended.slow;
-    await this.stream.connection.close();
+    this.assertEndedBySlowness();
+    this.stream.connection.close();
     await this.connect();
+  }
+
+  assertEndedBySlowness() {
+    assert.equal(this.stream.connection.error, undefined, 'what TLS says');
+    assert.ok(this.endsSlow, 'nobody is ended');
   }
 
   /** Reads all that there is, to the last event. */
@@ -251,6 +256,12 @@ export class SClientReader extends Reader {
       return Connection.over(pipes, 'ready');
     };
     return Stream.open(this.server, { path: this.path, headers, connect });
+  }
+
+  assertEndedBySlowness() {
+    assert.ok(this.endsSlow, 'nobody is ended');
+    // A cut, which s_client tells from an end, is what somebody far behind may get.
+    assert.doesNotMatch(this.program.err.replace(/^.*unexpected eof.*$/m, ''), /error/i);
   }
 
   async leave() {

@@ -35,7 +35,8 @@ describeInEachMode('streams over TLS', (descriptors) => {
         },
       });
       const published = new Published(server, random(seed), topics);
-      const make = (Kind, number, topics) => new Kind({ server, authority, version, topics, roll: random(seed + number) });
+      const always = { server, authority, version, endsSlow: slow_consumer === 'disconnect' };
+      const make = (Kind, number, topics) => new Kind({ ...always, topics, roll: random(seed + number) });
       const readers = [
         make(Reader, 1, ['a']), make(Reader, 2, ['a', 'b']), make(Reader, 3, ['b']), make(SClientReader, 4, ['b']),
         make(StuckReader, 5, ['a', 'b']), make(DrippingReader, 6, ['a', 'b']),
