@@ -56,6 +56,10 @@ class Channel final : public ClientSide {
 
   /// The client has done something that ends the connection, or may.
   [[nodiscard]] bool ends_by_client() const { return fault_ != Fault::none; }
+  /// The client has done what makes its requests void. Those before a close_notify are answered.
+  [[nodiscard]] bool gives_up_answers() const {
+    return fault_ == Fault::may_end || fault_ == Fault::broken;
+  }
   /// The server has been handed everything that was written up to this byte of the text.
   [[nodiscard]] bool server_took(std::uint64_t text_bytes) const;
   /// Whatever was sealed for it is here by now.

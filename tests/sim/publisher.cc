@@ -194,8 +194,8 @@ void Publisher::on_message_end() {
 void Publisher::on_end(bool clean) {
   world_.trace("publisher %u: connection %u ended (%s), %zu unanswered", number_,
                connection_->number(), clean ? "FIN" : "reset", outstanding_.size());
-  if (reader_->unfinished() && clean && !channel_.ends_by_client()) fail("ended inside an answer");
-  const bool excused = told_to_close_ || rules_.draining || channel_.ends_by_client() ||
+  if (reader_->unfinished() && clean && !channel_.gives_up_answers()) fail("ended inside an answer");
+  const bool excused = told_to_close_ || rules_.draining || channel_.gives_up_answers() ||
                        (!outstanding_.empty() && outstanding_.front().after_pause) ||
                        connection_->lost_bytes() || connection_->ever_held_back();
   if (!excused && !outstanding_.empty() && channel_.server_took(outstanding_.front().end)) {
