@@ -1,7 +1,6 @@
 #include "ringcast/base/memory.h"
 
 #include <malloc.h>
-
 #include <mimalloc.h>
 
 // Programs may be linked with mimalloc or not (not under sanitizers).

@@ -194,7 +194,8 @@ void Publisher::on_message_end() {
 void Publisher::on_end(bool clean) {
   world_.trace("publisher %u: connection %u ended (%s), %zu unanswered", number_,
                connection_->number(), clean ? "FIN" : "reset", outstanding_.size());
-  if (reader_->unfinished() && clean && !channel_.gives_up_answers()) fail("ended inside an answer");
+  if (reader_->unfinished() && clean && !channel_.gives_up_answers())
+    fail("ended inside an answer");
   const bool excused = told_to_close_ || rules_.draining || channel_.gives_up_answers() ||
                        (!outstanding_.empty() && outstanding_.front().after_pause) ||
                        connection_->lost_bytes() || connection_->ever_held_back();
