@@ -66,7 +66,7 @@ plant slot-reused-too-early src/shard/lifecycle.cc \
   's/if \(!stream\.quiet\(\)\) return;/if (!stream.quiet() \&\& stream.phase != Phase::closing) return;/'
 # the hub sleeps while a command waits
 plant wake-lost src/shard/shard.cc \
-  's/if \(\(work \|\| room\) && hub_ring != nullptr\)/if (room \&\& hub_ring != nullptr)/'
+  's/(\(work \|\| room\)) && hub_ring != nullptr/\1 \&\& hub_ring == nullptr/'
 # the first heartbeat of a resumed stream names an event that the client has not got
 plant heartbeat-ahead src/shard/streams.cc \
   's/continues_from = resume\.gap \? std::nullopt : requested;/continues_from = resume.gap ? std::nullopt : std::optional(log.newest());/'
