@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Does the simulation find bugs? Plants known ones, one at a time, in a copy of the tree, and expects
-# each to be found within so many seeds. By hand, a few minutes:
+# each to be found within so many seeds. By hand, some ten minutes:
 #
 #   tests/sim/plant_bugs.sh [SEEDS] [NAME…]
 set -euo pipefail
