@@ -8,6 +8,7 @@ import { Connection } from './wire.mjs';
 const CONNECTIONS = 4;
 const BATCH = 250;
 const BATCHES = 40;
+const UNCOUNTED = 2; // of a batch
 
 describeInEachMode('pipelining', (descriptors) => {
   const shared = sharedServer({ descriptors });
@@ -26,12 +27,13 @@ describeInEachMode('pipelining', (descriptors) => {
         };
         for (let batch = 1; batch <= BATCHES; ++batch) {
           connection.write(request);
-          // A status line may be cut by the end of a piece: one in a batch at most goes uncounted.
-          await until(() => answers >= batch * BATCH - batch * 2, () => `answers to batch ${batch}, ${answers} so far`);
+          // A status line may be cut by the end of a piece, and goes uncounted.
+          await until(() => answers >= batch * (BATCH - UNCOUNTED), () => `answers to batch ${batch}, ${answers} so far`);
         }
         connection.close();
       }),
     );
-    assert.ok((await shared.server.metric('ringcast_requests_total')) >= CONNECTIONS * BATCH * BATCHES);
+    // The last ones may have been left by a client that had counted enough.
+    assert.ok((await shared.server.metric('ringcast_requests_total')) >= CONNECTIONS * (BATCH - UNCOUNTED) * BATCHES);
   });
 });
