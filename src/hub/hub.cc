@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/base/trace.h"
 #include "ringcast/sse/frame.h"
 
 namespace ringcast::hub {
@@ -89,6 +90,7 @@ Hub::Progress Hub::sequence(Time now) {
     } else {
       if (!sequence_one(next_shard_, record, now)) {
         counters_.inbox_full.add();
+        RC_TRACE(inbox_full, next_shard_);
         return Progress::no_room;
       }
       exchange_.port(next_shard_).commands->release(0);
@@ -159,6 +161,7 @@ void Hub::deliver(EventId id, const Publication& publication) {
   counters_.event_bytes.add(size.bytes);
   counters_.last_id_ms.set(id.ms);
   counters_.last_id_sequence.set(id.sequence);
+  RC_TRACE(event_sequenced, id.ms, id.sequence, size.bytes);
 }
 
 bool Hub::deliver_sign_out(std::string_view topic, const SignOut& what) {

@@ -13,6 +13,7 @@
 #include "ringcast/base/assert.h"
 #include "ringcast/base/memory.h"
 #include "ringcast/base/time.h"
+#include "ringcast/base/trace.h"
 #include "ringcast/hub/hub.h"
 #include "ringcast/shard/shard.h"
 
@@ -151,6 +152,7 @@ void ShardThread::run() {
         const auto idle = shard.value()->turn(now);
         const std::uint64_t turn_end_ns = read_clock().mono_ns;
         counters_.turn_ns_max.raise_to(turn_end_ns - now.mono_ns);
+        RC_TRACE(turn_end, turn_end_ns - now.mono_ns);
         if (turn_end_ns >= next_cpu_reading_ns) {
           counters_.cpu_ns.set(thread_cpu_ns());
           next_cpu_reading_ns = turn_end_ns + kNsPerSecond;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/base/trace.h"
 
 namespace ringcast::shard {
 namespace {
@@ -103,6 +104,7 @@ bool Pump::oldest_is_needed() {
 }
 
 void Pump::slice() {
+  RC_TRACE(slice_begin, context_.ready.size(), queue_.size());
   Budget budget{kSliceSends, kSliceBytes, kSliceVisits};
   if (!context_.ready.empty()) {
     // Ready streams get half of a slice when topics wait too.
@@ -116,6 +118,8 @@ void Pump::slice() {
   }
   while (!queue_.empty() && !budget.spent()) serve_topic(queue_.pop(), budget);
   sender_.flush();
+  RC_TRACE(slice_end, kSliceSends - budget.sends, kSliceBytes - budget.bytes,
+           kSliceVisits - budget.visits);
   end_round_if_done();
 }
 
@@ -138,6 +142,7 @@ void Pump::serve_topic(sse::TopicId id, Budget& budget) {
     topic.pass_head = context_.log->head();
     topic.pass_position = 0;
   }
+  RC_TRACE(slice_topic, static_cast<std::uint32_t>(id), topic.pass_position, topic.pass_head);
   const bool done =
       id == sse::kPublicTopic ? pass_all_streams(topic, budget) : pass_members(topic, budget);
   if (!done) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/base/trace.h"
 
 namespace ringcast::shard {
 namespace {
@@ -115,6 +116,7 @@ bool Sender::add_sealed(uring::Slot slot, SendKind kind, std::span<const iovec> 
   }
   if (bytes == 0) {
     context_.counters.streams_ended_tls.add();
+    RC_TRACE(stream_end, uring::to_index(slot), "tls");
     drop(slot);
     return false;
   }
@@ -247,6 +249,7 @@ void Sender::add_tail(uring::Slot slot) {
 
 void Sender::flush() {
   if (count_ > 0) {
+    RC_TRACE(flush_begin, count_);
     const auto failures = context_.ring.flush_sends();
     for (const uring::SendFailure& failure : failures) {
       Entry& entry = entries_[failure.place];
@@ -256,6 +259,7 @@ void Sender::flush() {
     }
     context_.counters.sends.add(count_);
     context_.counters.delivered_bytes.add(bytes_);
+    RC_TRACE(flush_end, count_, failures.size(), bytes_);
     if (any_special_) {
       for (std::size_t i = 0; i < count_; ++i) settle(entries_[i]);
     } else {
@@ -274,6 +278,7 @@ void Sender::settle(Entry& entry) {
     // -EPIPE, -ECONNRESET, -ETIMEDOUT, -EHOSTUNREACH, ...: the peer is gone, whatever the reason.
     context_.counters.deliveries.sub(entry.events);
     context_.counters.streams_ended_by_peer.add();
+    RC_TRACE(stream_end, uring::to_index(entry.slot), "peer");
     drop(entry.slot);
     return;
   }
@@ -289,6 +294,7 @@ void Sender::settle(Entry& entry) {
 }
 
 void Sender::settle_short(const Entry& entry) {
+  RC_TRACE(send_short, uring::to_index(entry.slot), entry.taken, entry.bytes);
   Stream& stream = context_.table[entry.slot];
   if (entry.taken == 0) {
     context_.counters.sends_refused.add();
@@ -363,6 +369,7 @@ bool Sender::keep_in_tail(uring::Slot slot, std::span<const std::byte> bytes) {
   }
   context_.counters.tails_full.add();
   context_.counters.streams_ended_slow.add();
+  RC_TRACE(stream_end, uring::to_index(slot), "slow");
   drop(slot);
   return false;
 }
@@ -377,6 +384,7 @@ bool Sender::keep_sealed_in_tail(uring::Slot slot, std::span<const std::byte> re
     const std::size_t bytes = context_.secure->seal(context_.table[slot].tls, {&piece, 1}, out);
     if (bytes == 0) {
       context_.counters.streams_ended_tls.add();
+      RC_TRACE(stream_end, uring::to_index(slot), "tls");
       drop(slot);
       return false;
     }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/base/trace.h"
 
 #include "context.h"
 #include "lifecycle.h"
@@ -118,6 +119,7 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   context.now = now;
   context.port.bell.woke_up();
   context.counters.turns.add();
+  RC_TRACE(turn_begin);
 
   parts.pump.release_paced();
   bool more = parts.handle_completions();
@@ -170,9 +172,13 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
 bool Shard::Parts::handle_completions() {
   uring::Completion completion;
   for (int i = 0; i < kCompletionsPerTurn; ++i) {
-    if (!context.ring.next(completion)) return false;
+    if (!context.ring.next(completion)) {
+      RC_TRACE(completions, i);
+      return false;
+    }
     handle(completion);
   }
+  RC_TRACE(completions, kCompletionsPerTurn);
   return true;
 }
 
@@ -314,6 +320,8 @@ bool Shard::Parts::append(const hub::EventRecord& record, std::span<const std::b
   ++topic.log_events;
   pump.news(id);
   context.counters.events_appended.add();
+  RC_TRACE(append, record.id.ms, record.id.sequence, record.frame_bytes,
+           static_cast<std::uint32_t>(id));
   return true;
 }
 
@@ -321,6 +329,7 @@ bool Shard::Parts::append_or_wait(const hub::EventRecord& record, std::span<cons
                                   std::span<const std::byte> frame) {
   if (may_append(frame.size()) && append(record, topic, frame)) return true;
   context.counters.append_waits.add();
+  RC_TRACE(append_waits, frame.size());
   append_waits = true;
   return false;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/base/trace.h"
 
 #include "server_events.h"
 
@@ -161,6 +162,7 @@ void Streams::open(uring::Slot slot, const Opening& opening) {
   if (opening.wire == sse::Wire::plain) stream.set(Fact::plain_wire);
   context_.counters.streams_open.add();
   context_.counters.streams_opened.add();
+  RC_TRACE(stream_open, uring::to_index(slot), opening.topic_set, stream.cursor);
   join_topics(slot);
   pump_.join(slot);
   if (stream.owner != Owners::kNone &&
@@ -207,6 +209,7 @@ void Streams::on_writable(uring::Slot slot) {
 void Streams::on_receive(uring::Slot slot, std::int32_t result, std::span<const std::byte> data) {
   if (result <= 0) {
     context_.counters.streams_ended_by_peer.add();
+    RC_TRACE(stream_end, uring::to_index(slot), "peer");
     sender_.drop(slot);
   } else if (context_.table[slot].tls != SecureStreams::kNone) {
     on_secure_receive(slot, data);
@@ -224,6 +227,7 @@ void Streams::on_data(uring::Slot slot) {
     return;
   }
   context_.counters.streams_ended_by_peer.add();
+  RC_TRACE(stream_end, uring::to_index(slot), "peer");
   sender_.drop(slot);
 }
 
@@ -240,6 +244,7 @@ void Streams::on_secure_receive(uring::Slot slot, std::span<const std::byte> dat
   (heard == Heard::nonsense ? context_.counters.streams_ended_tls
                             : context_.counters.streams_ended_by_peer)
       .add();
+  RC_TRACE(stream_end, uring::to_index(slot), heard == Heard::nonsense ? "tls" : "peer");
   // Our last record does not wait for a client that has left.
   if (heard == Heard::failure || stream.extra != kNoExtra || stream.is(Fact::blocked)) {
     sender_.drop(slot);
@@ -255,6 +260,7 @@ void Streams::on_overtaken(uring::Slot slot) {
     if (context_.table[slot].frame_taken != 0) {
       // Inside a frame that is gone, nothing can be said any more.
       context_.counters.streams_ended_slow.add();
+      RC_TRACE(stream_end, uring::to_index(slot), "slow");
       sender_.drop(slot);
     } else {
       end(slot, Reason::slow);
@@ -299,6 +305,7 @@ void Streams::end(uring::Slot slot, Reason reason) {
       context_.counters.streams_ended_signed_out.add();
       break;
   }
+  RC_TRACE(stream_end, uring::to_index(slot), word.data());
   const std::string data = reason_data(word);
   fields.data = data;
   std::string words;
