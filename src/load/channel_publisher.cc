@@ -66,8 +66,8 @@ void ChannelPublisher::put_due(std::uint64_t now_ns) {
                       .lane = index,
                       .sequence = static_cast<std::uint32_t>(lane.sent),
                       .sent_ns = plan_.rate > 0 ? due : now_ns};
-    lane.link->put({"PUBLISH", plan_.channel,
-                    encode_body(stamp, plan_.frame_bytes, plan_.topic_of_event(lane.sent))});
+    lane.link->put(
+        {"PUBLISH", plan_.channel, plan_.body_of(stamp, plan_.topic_of_event(lane.sent))});
     ++lane.sent;
   }
 }

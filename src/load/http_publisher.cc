@@ -150,11 +150,14 @@ void HttpPublisher::send_due(std::size_t index, std::uint64_t now_ns) {
                     .lane = static_cast<std::uint16_t>(index),
                     .sequence = static_cast<std::uint32_t>(lane.next),
                     .sent_ns = plan_.rate > 0 ? intended_ns(index) : now_ns};
-  const std::string body = encode_body(stamp, plan_.frame_bytes, plan_.topic_of_event(lane.next));
-  std::string request =
-      "POST " + plan_.publish.target + " HTTP/1.1\r\nHost: " + plan_.publish.host +
-      "\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
-      "\r\n";
+  const std::string topic = plan_.topic_of_event(lane.next);
+  const std::string body = plan_.body_of(stamp, topic);
+  const std::string target =
+      plan_.publish.target_for(topic.empty() ? plan_.broadcast_topic : topic);
+  std::string request = plan_.publish_method + ' ' + target +
+                        " HTTP/1.1\r\nHost: " + plan_.publish.host +
+                        "\r\nContent-Type: " + plan_.publish_type +
+                        "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   for (const std::string& header : plan_.headers) request += header + "\r\n";
   request += plan_.token_header(static_cast<std::uint32_t>(index));
   request += "\r\n" + body;

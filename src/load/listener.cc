@@ -69,7 +69,7 @@ Result<void> Listener::take(std::uint32_t subscriber, const redisReply& reply) {
 }
 
 void Listener::take_message(std::uint32_t subscriber, std::string_view body) {
-  const auto stamp = decode_body(body);
+  const auto stamp = find_stamp(body);
   if (!stamp || stamp->run != plan_.run || stamp->lane >= plan_.publishers) {
     return counters_.others.add();
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace ringcast::load {
 namespace {
@@ -80,9 +81,61 @@ std::string encode_body(const Stamp& stamp, std::size_t frame_bytes, std::string
   return out;
 }
 
-std::optional<Stamp> decode_body(std::string_view body) {
-  if (!body.starts_with(kBodyFront)) return std::nullopt;
-  return decode_data(body.substr(kBodyFront.size()));
+std::optional<Stamp> find_stamp(std::string_view text) {
+  std::size_t at = 0;
+  while (at < text.size() && at < kStampSoughtBytes) {
+    if (auto stamp = decode_data(text.substr(at))) return stamp;
+    at = text.find('@', at + 1);
+  }
+  return std::nullopt;
+}
+
+Result<BodyTemplate> BodyTemplate::parse(std::string_view text) {
+  using Kind = Piece::Kind;
+  constexpr std::array<std::pair<std::string_view, Kind>, 3> kPlaces{
+      {{"{data}", Kind::data}, {"{json_data}", Kind::data}, {"{topic}", Kind::topic}}};
+  BodyTemplate out;
+  bool has_data = false;
+  std::string literal;
+  const auto end_literal = [&] {
+    if (!literal.empty()) out.pieces_.push_back({.kind = Kind::text, .text = literal});
+    literal.clear();
+  };
+  while (!text.empty()) {
+    const auto* const place =
+        std::find_if(kPlaces.begin(), kPlaces.end(),
+                     [text](const auto& each) { return text.starts_with(each.first); });
+    if (place == kPlaces.end()) {
+      literal += text.front();
+      text.remove_prefix(1);
+      continue;
+    }
+    end_literal();
+    has_data = has_data || place->second == Kind::data;
+    out.pieces_.push_back({.kind = place->second, .text = {}});
+    text.remove_prefix(place->first.size());
+  }
+  end_literal();
+  if (!has_data) return Error{"neither {data} nor {json_data} is in it"};
+  return out;
+}
+
+std::string BodyTemplate::fill(std::string_view data, std::string_view topic) const {
+  std::string out;
+  for (const Piece& piece : pieces_) {
+    switch (piece.kind) {
+      case Piece::Kind::text:
+        out += piece.text;
+        break;
+      case Piece::Kind::data:
+        out += data;
+        break;
+      case Piece::Kind::topic:
+        out += topic;
+        break;
+    }
+  }
+  return out;
 }
 
 }  // namespace ringcast::load

@@ -4,6 +4,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "ringcast/base/result.h"
 
 namespace ringcast::load {
 
@@ -34,7 +37,32 @@ inline constexpr std::size_t kFrameOverheadBytes = 28;
 [[nodiscard]] std::string encode_body(const Stamp& stamp, std::size_t frame_bytes,
                                       std::string_view topic);
 
-/// The stamp in what encode_body made; nothing when it is something else.
-[[nodiscard]] std::optional<Stamp> decode_body(std::string_view body);
+/// The stamp in what a server made of the data: anywhere in its first kStampSoughtBytes, because
+/// some put it between quotes or into a JSON object. Nothing when there is none.
+inline constexpr std::size_t kStampSoughtBytes = 256;
+[[nodiscard]] std::optional<Stamp> find_stamp(std::string_view text);
+
+/// What a server that is not ours takes as an event. `{data}`, `{json_data}` and `{topic}` are
+/// filled in, all else is as it stands, other braces too. The data needs no escaping in JSON, so
+/// the first two are the same; the second says where it is.
+class BodyTemplate {
+ public:
+  /// That of encode_body.
+  BodyTemplate() = default;
+  /// An error when there is no place for the data: nothing would say which event is which.
+  [[nodiscard]] static Result<BodyTemplate> parse(std::string_view text);
+
+  [[nodiscard]] bool is_own() const { return pieces_.empty(); }
+  /// Not of the own one.
+  [[nodiscard]] std::string fill(std::string_view data, std::string_view topic) const;
+
+ private:
+  struct Piece {
+    enum class Kind : std::uint8_t { text, data, topic };
+    Kind kind = Kind::text;
+    std::string text;
+  };
+  std::vector<Piece> pieces_;
+};
 
 }  // namespace ringcast::load

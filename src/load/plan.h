@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "load/latency.h"
+#include "load/payload.h"
 #include "load/url.h"
 
 namespace ringcast::load {
@@ -22,8 +23,12 @@ struct Plan {
   std::string channel;
   std::vector<std::string> headers;  ///< `Name: value`, added to each request
   std::vector<std::string> tokens;   ///< streams and lanes go round them; empty = none
-  std::string token_prefix;          ///< stands before the token: `Name: ` and what else belongs
-  std::string last_event_id;         ///< every stream begins with it; empty = none
+  BodyTemplate publish_body;
+  std::string publish_type = "application/json";
+  std::string publish_method = "POST";
+  std::string broadcast_topic = "all";  ///< in the place of a topic, where there is none
+  std::string token_prefix;             ///< stands before the token: `Name: ` and what else belongs
+  std::string last_event_id;            ///< every stream begins with it; empty = none
   std::vector<std::string> sources;  ///< addresses to connect from; empty = what the system picks
   std::uint32_t streams = 0;
   std::uint32_t stalled = 0;    ///< of the streams: not read after their response head
@@ -70,6 +75,17 @@ struct Plan {
   /// Of an event with this number in its lane; empty without topics.
   [[nodiscard]] std::string topic_of_event(std::uint64_t sequence) const {
     return topics == 0 ? std::string{} : topic_name(static_cast<std::uint32_t>(sequence % topics));
+  }
+  /// What is published with this stamp and topic, which may be empty.
+  [[nodiscard]] std::string body_of(const Stamp& stamp, std::string_view topic) const {
+    if (publish_body.is_own()) return encode_body(stamp, frame_bytes, topic);
+    return publish_body.fill(encode_data(stamp, frame_bytes),
+                             topic.empty() ? std::string_view{broadcast_topic} : topic);
+  }
+  /// What a stream asks this server for.
+  [[nodiscard]] std::string target_of(const Url& url, std::uint32_t topic) const {
+    if (url.has_topic()) return url.target_for(topics == 0 ? broadcast_topic : topic_name(topic));
+    return topics == 0 ? url.target : url.target_with("topic", topic_name(topic));
   }
   /// Which third of the run an event belongs to: 0, 1 or 2.
   [[nodiscard]] unsigned third_of(std::uint32_t lane, std::uint32_t sequence) const {

@@ -34,13 +34,13 @@ Reader::Reader(const Plan& plan, const SourceAddresses& sources, RunState& state
       streams_(count),
       sequences_(count, plan.publishers),
       gaps_(count, plan.publishers),
-      parser_(partials_) {
+      parser_(partials_),
+      ids_(plan.keeps_ids() ? count : 0, plan.last_event_id) {
   for (const Url& url : plan.events) {
     for (std::uint32_t topic = 0; topic < plan.topic_count(); ++topic) {
       requests_.push_back(build_request(url, topic, {}, plan.last_event_id));
     }
   }
-  if (plan.keeps_ids()) ids_.resize(count, plan.last_event_id);
   if (std::any_of(plan.events.begin(), plan.events.end(),
                   [](const Url& url) { return url.secure; })) {
     tls_ = std::make_unique<TlsStreams>(count);
@@ -50,8 +50,7 @@ Reader::Reader(const Plan& plan, const SourceAddresses& sources, RunState& state
 std::string Reader::build_request(const Url& url, std::uint32_t topic,
                                   std::string_view token_header,
                                   std::string_view last_event_id) const {
-  std::string out = "GET ";
-  out += plan_.topics == 0 ? url.target : url.target_with("topic", plan_.topic_name(topic));
+  std::string out = "GET " + plan_.target_of(url, topic);
   out += " HTTP/1.1\r\nHost: " + url.host +
          "\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n";
   for (const std::string& header : plan_.headers) out += header + "\r\n";
@@ -170,7 +169,7 @@ void Reader::open_neighbours(std::uint32_t first, std::uint32_t count) {
 
 std::string_view Reader::request_for(std::uint32_t stream) {
   const std::uint32_t topic = plan_.topic_of(first_ + stream);
-  const bool goes_on = streams_[stream].opened_before && !ids_[stream].empty();
+  const bool goes_on = streams_[stream].opened_before && !ids_.of(stream).empty();
   const Url& url = plan_.events_of(first_ + stream);
   if (!goes_on && plan_.tokens.empty()) {
     const auto server = static_cast<std::size_t>(&url - plan_.events.data());
@@ -178,7 +177,7 @@ std::string_view Reader::request_for(std::uint32_t stream) {
   }
   std::string& request = own_requests_[stream];
   request = build_request(url, topic, plan_.token_header(first_ + stream),
-                          goes_on ? ids_[stream] : plan_.last_event_id);
+                          goes_on ? ids_.of(stream) : plan_.last_event_id);
   return request;
 }
 
@@ -325,14 +324,13 @@ void Reader::became_live(Stream& self) {
 
 void Reader::take_event(std::uint32_t stream, const Event& event) {
   const std::uint32_t global = first_ + stream;
-  if (event.has_id && plan_.keeps_ids() && event.id.size() <= kIdBytesMax)
-    ids_[stream].assign(event.id);
+  if (event.has_id && plan_.keeps_ids()) remember_id(stream, event.id);
   if (event.type == kGapName) {
     counters_.gaps.add();
     gaps_.tell(stream);
     return;
   }
-  const auto stamp = decode_data(event.data);
+  const auto stamp = find_stamp(event.data);
   if (!stamp || stamp->run != plan_.run || stamp->lane >= plan_.publishers) {
     counters_.other_events.add();
     return;
@@ -358,6 +356,13 @@ void Reader::take_event(std::uint32_t stream, const Event& event) {
   if (plan_.stretch != nullptr && plan_.stretch->holds(stamp->sent_ns)) {
     latency_.stretch.record(took_ns);
   }
+}
+
+void Reader::remember_id(std::uint32_t stream, std::string_view id) {
+  if (id.size() > kIdBytesMax) {
+    return state_.fail("an event's ID is longer than " + std::to_string(kIdBytesMax) + " bytes");
+  }
+  if (id.find('\0') == std::string_view::npos) ids_.set(stream, id);
 }
 
 void Reader::take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index) {

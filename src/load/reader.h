@@ -13,6 +13,7 @@
 #include "load/client_ring.h"
 #include "load/event_parser.h"
 #include "load/gap_ledger.h"
+#include "load/id_table.h"
 #include "load/latency.h"
 #include "load/plan.h"
 #include "load/sequence_table.h"
@@ -93,7 +94,7 @@ class Reader {
   };
   static_assert(sizeof(Stream) == 20, "one for each stream");
   static constexpr std::uint8_t kAttemptsMax = 5;
-  static constexpr std::size_t kIdBytesMax = 64;
+  static constexpr std::size_t kIdBytesMax = kKeptBytes - 1;  // longer ones may have been cut
 
   struct Reopen {
     std::uint64_t due_ns;
@@ -115,6 +116,8 @@ class Reader {
   void send_output(std::uint32_t stream);
   void tls_failed(std::uint32_t stream);
   void take_event(std::uint32_t stream, const Event& event);
+  /// What the stream would go on from (WHATWG HTML, section 9.2.6: an ID with NUL is none).
+  void remember_id(std::uint32_t stream, std::string_view id);
   void take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index);
   void resume_stalled();
   void begin_storm();
@@ -141,7 +144,7 @@ class Reader {
   std::unique_ptr<TlsStreams> tls_;  ///< outlives the rings, which send from it
   std::vector<std::unique_ptr<ClientRing>> rings_;
   std::vector<std::string> requests_;  ///< by topic, for each server
-  std::vector<std::string> ids_;       ///< by stream, only if the plan keeps them
+  IdTable ids_;                        ///< only if the plan keeps them
   /// While connecting, of streams whose request is theirs alone: with an ID or a token.
   std::unordered_map<std::uint32_t, std::string> own_requests_;
   std::priority_queue<Reopen, std::vector<Reopen>, std::greater<>> reopen_;

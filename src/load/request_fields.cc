@@ -60,6 +60,21 @@ Result<void> check_header(std::string_view text) {
   return {};
 }
 
+Result<void> check_method(std::string_view text) {
+  if (!text.empty() && std::all_of(text.begin(), text.end(), is_name_character)) return {};
+  return Error{"not a method such as POST or PUT"};
+}
+
+Result<void> check_topic(std::string_view text) {
+  const auto may_be = [](char c) {
+    constexpr std::string_view kOthers = "-._~/";
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           kOthers.find(c) != std::string_view::npos;
+  };
+  if (!text.empty() && std::all_of(text.begin(), text.end(), may_be)) return {};
+  return Error{"only letters, digits and -._~/ can be in it"};
+}
+
 Result<std::vector<std::string>> read_tokens(const std::string& path) {
   std::ifstream file{path};
   if (!file) return Error{path + ": cannot be read"};

@@ -23,6 +23,12 @@ inline constexpr std::size_t kTokensMax = 4'000'000;
 /// The same for what stands before a token: the value may be empty.
 [[nodiscard]] Result<void> check_token_prefix(std::string_view text);
 
+/// Whether `text` can be a method (RFC 9110 section 9.1).
+[[nodiscard]] Result<void> check_method(std::string_view text);
+
+/// Whether `text` can stand in a path and in a JSON string as it is: letters, digits and `-._~/`.
+[[nodiscard]] Result<void> check_topic(std::string_view text);
+
 /// The tokens of a file, one a line, each of visible ASCII characters. Blocks on the file; the
 /// error names it and the line.
 [[nodiscard]] Result<std::vector<std::string>> read_tokens(const std::string& path);

@@ -47,6 +47,15 @@ bool Url::is_ipv4_loopback() const {
   return (ntohl(ipv4->sin_addr.s_addr) >> 24) == IN_LOOPBACKNET;
 }
 
+std::string Url::target_for(std::string_view topic) const {
+  std::string out = target;
+  for (std::size_t at = out.find(kTopicPlace); at != std::string::npos;
+       at = out.find(kTopicPlace, at + topic.size())) {
+    out.replace(at, kTopicPlace.size(), topic);
+  }
+  return out;
+}
+
 std::string Url::target_with(std::string_view name, std::string_view value) const {
   std::string out = target;
   out += target.find('?') == std::string::npos ? '?' : '&';

@@ -14,6 +14,8 @@ namespace ringcast::load {
 
 /// Where a server is: a URL, taken apart and resolved.
 struct Url {
+  static constexpr std::string_view kTopicPlace = "{topic}";
+
   std::string host;       ///< with its port, as the Host header wants it
   std::string host_name;  ///< without the port
   std::string target;     ///< path and query
@@ -28,6 +30,10 @@ struct Url {
   }
   /// An IPv4 address in 127.0.0.0/8: each other address of that block reaches it too.
   [[nodiscard]] bool is_ipv4_loopback() const;
+  /// Whether the target says where the topic goes.
+  [[nodiscard]] bool has_topic() const { return target.find(kTopicPlace) != std::string::npos; }
+  /// The target with the topic wherever it says `{topic}`. `topic` needs no escaping.
+  [[nodiscard]] std::string target_for(std::string_view topic) const;
   /// The target with one more parameter in its query. `name` and `value` need no escaping.
   [[nodiscard]] std::string target_with(std::string_view name, std::string_view value) const;
 };

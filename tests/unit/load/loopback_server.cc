@@ -77,14 +77,20 @@ void LoopbackServer::serve(int connection) {
       const std::lock_guard lock{mutex_};
       on_stream(connection, bytes);
       bytes.clear();
-    } else if (bytes.ends_with("}")) {
-      const std::string body = bytes.substr(head_end + 4);
-      const std::lock_guard lock{mutex_};
-      on_event(bytes.substr(0, head_end + 2), member(body, "data"), member(body, "topic"));
-      write(connection, "HTTP/1.1 204 No Content\r\n\r\n");
-      bytes.clear();
+      continue;
     }
+    const std::string head = bytes.substr(0, head_end + 2);
+    const std::size_t body_bytes = std::stoul("0" + header(head, "Content-Length"));
+    if (bytes.size() < head_end + 4 + body_bytes) continue;
+    const std::lock_guard lock{mutex_};
+    on_publish(connection, head, bytes.substr(head_end + 4));
+    bytes.clear();
   }
+}
+
+void LoopbackServer::on_publish(int connection, const std::string& head, const std::string& body) {
+  on_event(head, member(body, "data"), member(body, "topic"));
+  write(connection, "HTTP/1.1 204 No Content\r\n\r\n");
 }
 
 std::string LoopbackServer::read(int connection, std::string_view received) {

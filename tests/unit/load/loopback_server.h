@@ -21,7 +21,7 @@ struct LoopbackTls {
 
 /// A server on loopback that lets a test say what streams get. One thread for each connection.
 ///
-/// Threads: the two `on_` functions are called by any of them, one at a time.
+/// Threads: the `on_` functions are called by any of them, one at a time.
 class LoopbackServer {
  public:
   explicit LoopbackServer(LoopbackTls tls = {});
@@ -43,6 +43,9 @@ class LoopbackServer {
   /// when this returns.
   virtual void on_event(const std::string& head, const std::string& data,
                         const std::string& topic) = 0;
+  /// Something was published; `head` ends with its last line. Unless overridden, the body is JSON
+  /// that goes to `on_event`.
+  virtual void on_publish(int connection, const std::string& head, const std::string& body);
 
   void write(int connection, std::string_view bytes);
   void write_head(int connection);

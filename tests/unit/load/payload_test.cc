@@ -43,13 +43,40 @@ TEST(Payload, IsFoundInWhatIsPublished) {
     const std::string body = encode_body(stamp, 120, topic);
     EXPECT_EQ(body.find(R"("topic":"load-5")") != std::string::npos, !topic.empty());
     EXPECT_NE(body.find('"' + encode_data(stamp, 120) + '"'), std::string::npos);
-    const auto decoded = decode_body(body);
+    const auto decoded = find_stamp(body);
     ASSERT_TRUE(decoded);
     EXPECT_EQ(decoded->sequence, stamp.sequence);
     EXPECT_EQ(decoded->sent_ns, stamp.sent_ns);
   }
-  EXPECT_FALSE(decode_body(R"({"data":"something else"})"));
-  EXPECT_FALSE(decode_body(encode_data(stamp, 120)));
+  EXPECT_FALSE(find_stamp(R"({"data":"something else"})"));
+}
+
+TEST(Payload, IsFoundInWhatServersMakeOfIt) {
+  const Stamp stamp{.run = 1, .lane = 2, .sequence = 3, .sent_ns = 4};
+  const std::string data = encode_data(stamp, 120);
+  for (const std::string& text :
+       {data, '"' + data + '"', R"({"user":"a@b","data":")" + data + R"("})"}) {
+    const auto found = find_stamp(text);
+    ASSERT_TRUE(found) << text;
+    EXPECT_EQ(found->sequence, stamp.sequence);
+  }
+  EXPECT_FALSE(find_stamp(std::string(kStampSoughtBytes, ' ') + data));
+  EXPECT_FALSE(find_stamp(data.substr(1)));
+}
+
+TEST(BodyTemplate, FillsInDataAndTopicAndKeepsOtherBraces) {
+  const auto body = BodyTemplate::parse(R"({"d":"{json_data}","t":"{topic}","o":{},"{data})");
+  ASSERT_TRUE(body.ok());
+  EXPECT_FALSE(body.value().is_own());
+  EXPECT_EQ(body.value().fill("@12", "load-1"), R"({"d":"@12","t":"load-1","o":{},"@12)");
+  const auto bare = BodyTemplate::parse("{data}");
+  ASSERT_TRUE(bare.ok());
+  EXPECT_EQ(bare.value().fill("@12", "load-1"), "@12");
+}
+
+TEST(BodyTemplate, WithoutDataIsRefused) {
+  EXPECT_FALSE(BodyTemplate::parse(R"({"t":"{topic}"})").ok());
+  EXPECT_TRUE(BodyTemplate{}.is_own());
 }
 
 }  // namespace
