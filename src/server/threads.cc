@@ -17,6 +17,8 @@
 #include "ringcast/hub/hub.h"
 #include "ringcast/shard/shard.h"
 
+#include "after_burst.h"
+
 namespace ringcast::server {
 namespace {
 
@@ -37,37 +39,6 @@ std::optional<std::chrono::nanoseconds> sooner(std::optional<std::chrono::nanose
   if (!a || !b) return a ? a : b;
   return std::min(*a, *b);
 }
-
-/// A burst of new connections leaves memory behind in the allocator, 45 KB for each handshake of
-/// TLS that was under way at a time: as much as hundreds of streams need. It is given back when the
-/// burst is over.
-class AfterBurst {
- public:
-  /// `under_way`: connections that are not streams. Returns how long the caller may wait at most.
-  [[nodiscard]] std::optional<std::chrono::nanoseconds> look(std::uint64_t under_way,
-                                                             std::uint64_t now_ns) {
-    constexpr std::uint64_t kBurst = 32;
-    constexpr std::uint64_t kRest = 4;
-    constexpr int kTimes = 3;
-    if (under_way >= kBurst) {
-      times_left_ = kTimes;
-      next_ns_ = now_ns + kNsPerSecond;
-    }
-    if (times_left_ == 0) return std::nullopt;
-    if (now_ns >= next_ns_) {
-      next_ns_ = now_ns + kNsPerSecond;
-      if (under_way <= kRest) {
-        give_back_memory();
-        --times_left_;
-      }
-    }
-    return std::chrono::nanoseconds(next_ns_ - now_ns);
-  }
-
- private:
-  int times_left_ = 0;
-  std::uint64_t next_ns_ = 0;
-};
 
 std::uint64_t thread_cpu_ns() {
   timespec spent{};
@@ -163,9 +134,14 @@ void ShardThread::run() {
           for (const auto& listener : std::exchange(options_.listeners, {}))
             close(listener.descriptor);
         }
-        const auto look_again = after_burst.look(
-            counters_.connections_open.get() - counters_.streams_open.get(), turn_end_ns);
-        if (!shard.value()->finished()) mine.wait(sooner(idle, look_again));
+        const auto advice =
+            after_burst.look(counters_.connections_open.get() - counters_.streams_open.get(),
+                             counters_.connections_accepted.get(), turn_end_ns);
+        if (advice.release) {
+          give_back_memory();
+          (void)mine.release_receive_memory();  // not now means at the next of its times
+        }
+        if (!shard.value()->finished()) mine.wait(sooner(idle, advice.wait));
       }
     }
   }

@@ -41,6 +41,12 @@ Result<void> ReceiveBuffers::open(io_uring& ring, std::uint32_t count, std::uint
   return {};
 }
 
+void ReceiveBuffers::release_memory() {
+  RC_ASSERT(held_ == 0);
+  // Fails only for what is not mapped.
+  RC_ASSERT(madvise(memory_, std::size_t{count_} * bytes_, MADV_DONTNEED) == 0);
+}
+
 ReceiveBuffers::~ReceiveBuffers() {
   if (ring_ != nullptr) munmap(ring_, count_ * sizeof(io_uring_buf));
   if (memory_ != nullptr) munmap(memory_, std::size_t{count_} * bytes_);

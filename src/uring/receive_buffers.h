@@ -44,6 +44,10 @@ class ReceiveBuffers {
 
   [[nodiscard]] std::uint32_t held() const { return held_; }
 
+  /// Forgets what is in all buffers, with their pages. None may be held, or be named in a
+  /// completion.
+  void release_memory();
+
  private:
   void add(std::uint16_t id, int offset) {
     io_uring_buf_ring_add(ring_, memory_ + std::size_t{id} * bytes_, bytes_, id,

@@ -381,4 +381,15 @@ std::uint32_t Ring::receive_buffers_held() const {
   return impl_->buffers.held();
 }
 
+bool Ring::release_receive_memory() {
+  Impl& ring = *impl_;
+  ring.give_back_lent_buffer();
+  // A receive is finished on this thread alone, in a call into the kernel (DEFER_TASKRUN), and
+  // posts its completion there: without completions no buffer holds anything.
+  if (!ring.backlog.empty() || io_uring_cq_ready(&ring.uring) != 0) return false;
+  if ((IO_URING_READ_ONCE(*ring.uring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0) return false;
+  ring.buffers.release_memory();
+  return true;
+}
+
 }  // namespace ringcast::uring

@@ -122,6 +122,12 @@ class Ring {
   /// Receive buffers that are not the kernel's: 1 while the last completion of `next` shows data.
   [[nodiscard]] std::uint32_t receive_buffers_held() const;
 
+  /// Gives the pages of the receive buffers back to the system; what arrives takes new ones, one
+  /// page fault each. The kernel goes round all buffers, so a burst of connections leaves all of
+  /// them touched. Does nothing, and says false, while a completion waits for `next`: its data is
+  /// in one of them.
+  bool release_receive_memory();
+
  private:
   struct Impl;
   explicit Ring(std::unique_ptr<Impl> impl);

@@ -1,3 +1,4 @@
+#include <fstream>
 #include <map>
 
 #include "fixture.h"
@@ -134,6 +135,59 @@ TEST_P(ReceiveTest, EachBufferServesBeforeOneIsMissing) {
   }
   for (std::uint32_t i = 0; i != 4; ++i) EXPECT_EQ(await(Operation::receive, handle(i)).data, "x");
   EXPECT_EQ(await(Operation::receive, handle(4)).result, -ENOBUFS);
+}
+
+/// Pages of this process that are in memory, in all its mappings of that size.
+std::size_t resident_pages(std::size_t mapping_bytes) {
+  std::ifstream maps{"/proc/self/smaps"};
+  std::string line;
+  std::size_t kilobytes = 0;
+  bool wanted = false;
+  while (std::getline(maps, line)) {
+    unsigned long begin = 0;
+    unsigned long end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2 && line.find('-') < 17) {
+      wanted = end - begin == mapping_bytes;
+    } else if (wanted && line.starts_with("Rss:")) {
+      kilobytes += std::stoul(line.substr(4));
+    }
+  }
+  return kilobytes * 1024 / static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+TEST_P(ReceiveTest, MemoryOfBuffersIsGivenBackAndTakenAgain) {
+  constexpr std::uint32_t kBuffers = 64;
+  RingOptions options = small_options(GetParam());
+  options.receive_buffers = kBuffers;
+  options.receive_buffer_bytes = 65'536 + 4096;  // a size that nothing else here has
+  make_ring(options);
+  const Listener listener;
+  const Client client = connect(listener, handle(0));
+  ring_->receive(handle(0));
+  const auto say = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      client.write("word");
+      ASSERT_EQ(await(Operation::receive, handle(0)).data, "word");
+    }
+  };
+  say(kBuffers);
+  const std::size_t mapping = std::size_t{kBuffers} * options.receive_buffer_bytes;
+  ASSERT_GE(resident_pages(mapping), kBuffers);
+  ASSERT_TRUE(ring_->release_receive_memory());
+  EXPECT_EQ(resident_pages(mapping), 0u);
+  say(kBuffers + 1);
+}
+
+TEST_P(ReceiveTest, MemoryOfBuffersStaysWhileACompletionWaits) {
+  make_ring(small_options(GetParam()));
+  const Listener listener;
+  const Client client = connect(listener, handle(0));
+  ring_->receive(handle(0));
+  client.write("kept");
+  ring_->wait(kPatience);
+  EXPECT_FALSE(ring_->release_receive_memory());
+  EXPECT_EQ(await(Operation::receive, handle(0)).data, "kept");
+  EXPECT_TRUE(ring_->release_receive_memory()) << "what the completion showed is given back too";
 }
 
 TEST_P(ReceiveTest, EndAndErrorsHoldNoBuffer) {
