@@ -23,29 +23,30 @@ constexpr std::uint64_t kTimeNs = kNsPerMs;
 void ChannelPublisher::run() {
   prctl(PR_SET_TIMERSLACK, 1UL);  // the default of 50 µs would make every event that late
   if (!connect_lanes()) return;
-  started_ns_.set(read_clock().mono_ns);
+  start(read_clock().mono_ns);
   while (going_on()) {
-    put_due(read_clock().mono_ns);
+    const std::uint64_t now_ns = read_clock().mono_ns;
+    release_more(now_ns);
+    put_lead(now_ns);
+    put_due(now_ns);
     write_all();
     wait();
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
       if ((polls_[i].revents & ~POLLOUT) != 0) read_replies(lanes_[i]);
     }
   }
-  finished_ns_.set(read_clock().mono_ns);
-  cpu_ns_ = thread_cpu_ns();
-  done_.store(true, std::memory_order_release);
+  finish(read_clock().mono_ns, thread_cpu_ns());
 }
 
 std::vector<std::uint64_t> ChannelPublisher::published() const {
   std::vector<std::uint64_t> out;
   for (const Lane& lane : lanes_) out.push_back(lane.replied);
-  out.resize(plan_.publishers);
+  out.resize(traffic_.lanes);
   return out;
 }
 
 bool ChannelPublisher::connect_lanes() {
-  for (std::uint32_t i = 0; i < plan_.publishers; ++i) {
+  for (std::uint32_t i = 0; i < traffic_.lanes; ++i) {
     auto link = RedisLink::connect(plan_.publish_redis);
     if (!link) {
       state_.fail("publishing: " + link.error().message);
@@ -56,19 +57,30 @@ bool ChannelPublisher::connect_lanes() {
   return true;
 }
 
+void ChannelPublisher::put_lead(std::uint64_t now_ns) {
+  if (lead_sent_ || traffic_.first_lane != 0 || !state_.lead_wanted()) return;
+  lead_sent_ = true;
+  const Stamp stamp{.run = plan_.run, .lane = kLeadLane, .sequence = 0, .sent_ns = now_ns};
+  Lane& lane = lanes_.front();
+  lane.link->put({"PUBLISH", plan_.channel, plan_.body_of(stamp, plan_.topic_of_event(0, 0))});
+  ++lane.uncounted;
+}
+
 void ChannelPublisher::put_due(std::uint64_t now_ns) {
-  for (; next_ < plan_.publications; ++next_) {
+  for (; next_ < traffic_.events && !is_held(next_); ++next_) {
     const std::uint64_t due = due_ns(next_);
-    const auto index = static_cast<std::uint16_t>(next_ % lanes_.size());
+    const std::size_t index = next_ % lanes_.size();
     Lane& lane = lanes_[index];
     if (due > now_ns || lane.sent - lane.replied >= plan_.pipeline) return;
+    const auto number = static_cast<std::uint16_t>(traffic_.first_lane + index);
     const Stamp stamp{.run = plan_.run,
-                      .lane = index,
+                      .lane = number,
                       .sequence = static_cast<std::uint32_t>(lane.sent),
-                      .sent_ns = plan_.rate > 0 ? due : now_ns};
+                      .sent_ns = is_paced(next_) ? due : now_ns};
     lane.link->put(
-        {"PUBLISH", plan_.channel, plan_.body_of(stamp, plan_.topic_of_event(lane.sent))});
+        {"PUBLISH", plan_.channel, plan_.body_of(stamp, plan_.topic_of_event(number, lane.sent))});
     ++lane.sent;
+    if (plan_.prompt_replies) lane.since_ns.push_back(stamp.sent_ns);
   }
 }
 
@@ -82,7 +94,7 @@ void ChannelPublisher::write_all() {
 
 void ChannelPublisher::wait() {
   const std::uint64_t now_ns = read_clock().mono_ns;
-  const bool all_sent = next_ == plan_.publications;
+  const bool all_sent = next_ == traffic_.events || is_held(next_);
   const std::uint64_t due = all_sent ? now_ns + kWaitMaxNs : due_ns(next_);
   const bool has_time = all_sent || due > now_ns + kTimeNs;
   const Lane& next_lane = lanes_[next_ % lanes_.size()];
@@ -91,8 +103,9 @@ void ChannelPublisher::wait() {
   polls_.resize(lanes_.size());
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const Lane& lane = lanes_[i];
-    const std::uint64_t unreplied = lane.sent - lane.replied;
-    const bool read = unreplied > 0 && (has_time || full || unreplied >= kRepliesTogether);
+    const std::uint64_t unreplied = lane.sent - lane.replied + lane.uncounted;
+    const bool read = unreplied > 0 &&
+                      (plan_.prompt_replies || has_time || full || unreplied >= kRepliesTogether);
     polls_[i] = {lane.link->descriptor(),
                  static_cast<short>((read ? POLLIN : 0) | (lane.link->unsent() ? POLLOUT : 0)), 0};
   }
@@ -108,6 +121,7 @@ void ChannelPublisher::wait() {
 
 void ChannelPublisher::read_replies(Lane& lane) {
   auto read = lane.link->read_some();
+  now_ns_ = read_clock().mono_ns;
   while (read) {
     auto reply = lane.link->next_reply();
     if (!reply) return state_.fail("publishing: " + reply.error().message);
@@ -125,10 +139,20 @@ void ChannelPublisher::take_reply(Lane& lane, const redisReply& reply) {
                                  : "no number";
     return state_.fail("publishing: Redis answered PUBLISH with " + what);
   }
+  if (lane.uncounted > 0) {
+    --lane.uncounted;
+    return;
+  }
   const auto receivers = static_cast<std::uint64_t>(reply.integer);
   receivers_min_ = acknowledged_.get() == 0 ? receivers : std::min(receivers_min_, receivers);
   receivers_max_ = std::max(receivers_max_, receivers);
   ++lane.replied;
+  last_answer_ns_ = now_ns_;
+  if (plan_.prompt_replies) {
+    const std::uint64_t since_ns = lane.since_ns.front();
+    lane.since_ns.pop_front();
+    latency_.record(now_ns_ > since_ns ? now_ns_ - since_ns : 0);
+  }
   acknowledged_.add();
 }
 

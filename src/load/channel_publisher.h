@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -19,7 +20,8 @@ namespace ringcast::load {
 /// A refusal of Redis, or the end of a connection, fails the run.
 class ChannelPublisher : public Publisher {
  public:
-  ChannelPublisher(const Plan& plan, RunState& state) : Publisher(plan, state) {}
+  ChannelPublisher(const Plan& plan, const Traffic& traffic, RunState& state)
+      : Publisher(plan, traffic, state) {}
 
   void run() override;
   [[nodiscard]] std::vector<std::uint64_t> published() const override;
@@ -29,9 +31,12 @@ class ChannelPublisher : public Publisher {
     std::unique_ptr<RedisLink> link;
     std::uint64_t sent = 0;
     std::uint64_t replied = 0;
+    std::uint32_t uncounted = 0;         ///< replies to expect before those to what was sent
+    std::deque<std::uint64_t> since_ns;  ///< of what is not replied to; only if that is timed
   };
 
   [[nodiscard]] bool connect_lanes();
+  void put_lead(std::uint64_t now_ns);
   void put_due(std::uint64_t now_ns);
   void write_all();
   void wait();
@@ -40,7 +45,9 @@ class ChannelPublisher : public Publisher {
 
   std::vector<Lane> lanes_;
   std::vector<pollfd> polls_;
-  std::uint64_t next_ = 0;  ///< event of the run
+  std::uint64_t next_ = 0;    ///< event of the traffic
+  std::uint64_t now_ns_ = 0;  ///< when replies were read
+  bool lead_sent_ = false;
 };
 
 }  // namespace ringcast::load

@@ -88,17 +88,17 @@ ResponseProgress read_response(std::string_view bytes) {
 
 void HttpPublisher::run() {
   prctl(PR_SET_TIMERSLACK, 1UL);  // the default of 50 µs would make every event that late
-  lanes_.resize(plan_.publishers);
+  lanes_.resize(traffic_.lanes);
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
-    lanes_[i].events = plan_.events_of_lane(i, plan_.publications);
+    lanes_[i].events = traffic_.events_of_lane(i, traffic_.events);
     if (!connect_lane(lanes_[i])) return;
   }
-  started_ns_.set(read_clock().mono_ns);
-  for (std::size_t i = 0; i < lanes_.size(); ++i) lanes_[i].due_ns = intended_ns(i);
+  start(read_clock().mono_ns);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) lanes_[i].due_ns = due_ns(next_of(i));
 
   while (going_on()) {
     const std::uint64_t now_ns = read_clock().mono_ns;
-    if (!released_ && state_.storm_over()) release(now_ns);
+    look_at_state(now_ns);
     for (std::size_t i = 0; i < lanes_.size(); ++i) send_due(i, now_ns);
     wait();
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
@@ -106,15 +106,13 @@ void HttpPublisher::run() {
       if ((polls_[i].revents & ~POLLOUT) != 0) read_some(lanes_[i]);
     }
   }
-  finished_ns_.set(read_clock().mono_ns);
-  cpu_ns_ = thread_cpu_ns();
-  done_.store(true, std::memory_order_release);
+  finish(read_clock().mono_ns, thread_cpu_ns());
 }
 
 std::vector<std::uint64_t> HttpPublisher::published() const {
   std::vector<std::uint64_t> out;
   for (const Lane& lane : lanes_) out.push_back(lane.next);
-  out.resize(plan_.publishers);
+  out.resize(traffic_.lanes);
   return out;
 }
 
@@ -124,33 +122,36 @@ bool HttpPublisher::connect_lane(Lane& lane) {
   return connected.ok();
 }
 
-std::uint64_t HttpPublisher::intended_ns(std::size_t lane) const {
-  return due_ns(lanes_[lane].next * lanes_.size() + lane);
-}
-
-bool HttpPublisher::is_held(std::size_t lane) const {
-  return !released_ && lanes_[lane].next >= plan_.events_of_lane(lane, *plan_.storm_at);
-}
-
-void HttpPublisher::release(std::uint64_t now_ns) {
-  released_ = true;
-  std::uint64_t waiting_since_ns = std::max(last_answer_ns_, started_ns_.get());
-  if (plan_.rate > 0) {
-    const auto before = static_cast<double>(*plan_.storm_at);
-    waiting_since_ns = started_ns_.get() + static_cast<std::uint64_t>(before / plan_.rate * 1e9);
+void HttpPublisher::look_at_state(std::uint64_t now_ns) {
+  if (release_more(now_ns)) {
+    for (std::size_t i = 0; i < lanes_.size(); ++i) lanes_[i].due_ns = due_ns(next_of(i));
   }
-  if (now_ns > waiting_since_ns) paused_ns_.set(now_ns - waiting_since_ns);
-  for (std::size_t i = 0; i < lanes_.size(); ++i) lanes_[i].due_ns = intended_ns(i);
+  if (!lead_sent_ && traffic_.first_lane == 0 && state_.lead_wanted()) {
+    lead_sent_ = lanes_.front().leads = true;
+  }
 }
 
 void HttpPublisher::send_due(std::size_t index, std::uint64_t now_ns) {
   Lane& lane = lanes_[index];
-  if (lane.waiting || lane.next == lane.events || lane.due_ns > now_ns || is_held(index)) return;
-  const Stamp stamp{.run = plan_.run,
-                    .lane = static_cast<std::uint16_t>(index),
-                    .sequence = static_cast<std::uint32_t>(lane.next),
-                    .sent_ns = plan_.rate > 0 ? intended_ns(index) : now_ns};
-  const std::string topic = plan_.topic_of_event(lane.next);
+  if (lane.waiting || lane.due_ns > now_ns) return;
+  if (!lane.leads && (lane.next == lane.events || is_held(next_of(index)))) return;
+  const std::uint64_t event = next_of(index);
+  const auto number = static_cast<std::uint16_t>(traffic_.first_lane + index);
+  Stamp stamp{.run = plan_.run,
+              .lane = number,
+              .sequence = static_cast<std::uint32_t>(lane.next),
+              .sent_ns = is_paced(event) ? due_ns(event) : now_ns};
+  if (lane.leads) stamp = {.run = plan_.run, .lane = kLeadLane, .sequence = 0, .sent_ns = now_ns};
+  const std::string request =
+      request_of(number, stamp, plan_.topic_of_event(number, stamp.sequence));
+  lane.due_ns = stamp.sent_ns;  // from here on: what the answer's latency counts from
+  lane.waiting = true;
+  static_cast<void>(lane.link.write(request));  // if it cannot, reading tells why
+  write_some(lane);
+}
+
+std::string HttpPublisher::request_of(std::size_t lane, const Stamp& stamp,
+                                      const std::string& topic) const {
   const std::string body = plan_.body_of(stamp, topic);
   const std::string target =
       plan_.publish.target_for(topic.empty() ? plan_.broadcast_topic : topic);
@@ -159,12 +160,8 @@ void HttpPublisher::send_due(std::size_t index, std::uint64_t now_ns) {
                         "\r\nContent-Type: " + plan_.publish_type +
                         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   for (const std::string& header : plan_.headers) request += header + "\r\n";
-  request += plan_.token_header(static_cast<std::uint32_t>(index));
-  request += "\r\n" + body;
-  lane.due_ns = stamp.sent_ns;  // from here on: what the answer's latency counts from
-  lane.waiting = true;
-  static_cast<void>(lane.link.write(request));  // if it cannot, reading tells why
-  write_some(lane);
+  request += plan_.token_header(static_cast<std::uint32_t>(lane));
+  return request + "\r\n" + body;
 }
 
 void HttpPublisher::write_some(Lane& lane) {
@@ -198,11 +195,15 @@ void HttpPublisher::answered(Lane& lane, const ResponseProgress& response) {
     deferred_.add();
     lane.due_ns = now_ns + kDeferNs;
   } else if (response.status / 100 == 2) {
-    latency_.record(now_ns > lane.due_ns ? now_ns - lane.due_ns : 0);
-    last_answer_ns_ = now_ns;
-    ++lane.next;
-    acknowledged_.add();
-    lane.due_ns = intended_ns(index);
+    if (lane.leads) {
+      lane.leads = false;
+    } else {
+      last_answer_ns_ = now_ns;
+      latency_.record(now_ns > lane.due_ns ? now_ns - lane.due_ns : 0);
+      ++lane.next;
+      acknowledged_.add();
+    }
+    lane.due_ns = due_ns(next_of(index));
   } else {
     const std::string body = lane.response.substr(response.body_at, 200);
     return state_.fail("publishing: answered " + std::to_string(response.status) + " " + body);
@@ -218,7 +219,7 @@ void HttpPublisher::wait() {
     const Lane& lane = lanes_[i];
     const bool unsent = lane.link.has_unsent();
     polls_[i] = {lane.link.descriptor(), static_cast<short>(POLLIN | (unsent ? POLLOUT : 0)), 0};
-    if (!lane.waiting && lane.next < lane.events && !is_held(i)) {
+    if (!lane.waiting && (lane.leads || (lane.next < lane.events && !is_held(next_of(i))))) {
       until_ns = std::min(until_ns, lane.due_ns);
     }
   }

@@ -29,15 +29,12 @@ struct ResponseProgress {
 /// Publishes with POST over keep-alive connections without pipelining, with TLS if the URL says so.
 /// Without a rate a lane sends when the last answer has come.
 ///
-/// With a storm in the plan, its later events wait until the storm is over; the rate goes on from
-/// there.
-///
 /// `503` and `429` mean "not now" and are sent again; any other refusal fails the run. So does a
 /// connection that ends before the answer: nobody knows then whether the event counts.
 class HttpPublisher : public Publisher {
  public:
-  HttpPublisher(const Plan& plan, RunState& state)
-      : Publisher(plan, state), released_(!plan.storm_at) {}
+  HttpPublisher(const Plan& plan, const Traffic& traffic, RunState& state)
+      : Publisher(plan, traffic, state) {}
 
   void run() override;
   [[nodiscard]] std::vector<std::uint64_t> published() const override;
@@ -46,6 +43,7 @@ class HttpPublisher : public Publisher {
   struct Lane {
     HttpLink link;
     bool waiting = false;  ///< for an answer
+    bool leads = false;    ///< what waits, or is to be sent, is the event that does not count
     std::uint64_t events = 0;
     std::uint64_t next = 0;  ///< its sequence number
     std::uint64_t due_ns = 0;
@@ -53,11 +51,14 @@ class HttpPublisher : public Publisher {
   };
 
   [[nodiscard]] bool connect_lane(Lane& lane);
-  [[nodiscard]] std::uint64_t intended_ns(std::size_t lane) const;
-  /// Whether the next event of the lane waits for the end of a storm.
-  [[nodiscard]] bool is_held(std::size_t lane) const;
-  void release(std::uint64_t now_ns);
+  /// The number of the lane's next event in the traffic.
+  [[nodiscard]] std::uint64_t next_of(std::size_t lane) const {
+    return lanes_[lane].next * lanes_.size() + lane;
+  }
+  void look_at_state(std::uint64_t now_ns);
   void send_due(std::size_t lane, std::uint64_t now_ns);
+  [[nodiscard]] std::string request_of(std::size_t lane, const Stamp& stamp,
+                                       const std::string& topic) const;
   void write_some(Lane& lane);
   void read_some(Lane& lane);
   void answered(Lane& lane, const ResponseProgress& response);
@@ -65,8 +66,7 @@ class HttpPublisher : public Publisher {
 
   std::vector<Lane> lanes_;
   std::vector<pollfd> polls_;
-  bool released_;  ///< nothing waits for a storm, or no longer
-  std::uint64_t last_answer_ns_ = 0;
+  bool lead_sent_ = false;
 };
 
 }  // namespace ringcast::load

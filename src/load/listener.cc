@@ -70,7 +70,7 @@ Result<void> Listener::take(std::uint32_t subscriber, const redisReply& reply) {
 
 void Listener::take_message(std::uint32_t subscriber, std::string_view body) {
   const auto stamp = find_stamp(body);
-  if (!stamp || stamp->run != plan_.run || stamp->lane >= plan_.publishers) {
+  if (!stamp || stamp->run != plan_.run || stamp->lane >= plan_.lanes()) {
     return counters_.others.add();
   }
   const auto arrival = sequences_.arrive(subscriber, stamp->lane, stamp->sequence);

@@ -10,6 +10,7 @@
 #include "load/latency.h"
 #include "load/plan.h"
 #include "load/redis_link.h"
+#include "load/run_state.h"
 #include "load/sequence_table.h"
 
 namespace ringcast::load {
@@ -31,7 +32,7 @@ struct ListenerCounters {
 class Listener {
  public:
   Listener(const Plan& plan, RunState& state)
-      : plan_(plan), state_(state), sequences_(plan.subscribers, plan.publishers) {}
+      : plan_(plan), state_(state), sequences_(plan.subscribers, plan.lanes()) {}
 
   /// Returns when the run stops. What cannot be overcome goes to RunState::fail.
   void run();

@@ -46,6 +46,7 @@ class Reading {
     command_.options.timeout_seconds = 300;
     add_addresses();
     add_publishing();
+    add_mixed();
     add_streams();
     add_phases();
     add_requests();
@@ -139,6 +140,23 @@ class Reading {
         ->check(CLI::Range(61U, 1U << 20));
   }
 
+  void add_mixed() {
+    Plan& plan = command_.plan;
+    app_.add_option("--topic-rate", plan.topic_rate,
+                    "Beside --events at --rate, which then go to all streams: events a second for "
+                    "single topics, round all of them")
+        ->check(CLI::PositiveNumber);
+    app_.add_option("--topic-events", plan.topic_publications,
+                    "How many of these. Default: as many as there is time for")
+        ->check(CLI::Range(0ULL, 4'000'000'000ULL));
+    app_.add_option("--topic-publishers", plan.topic_publishers,
+                    "Connections that publish them. Default: --publishers")
+        ->check(CLI::Range(1U, 256U));
+    app_.add_flag("--read-replies-at-once", plan.prompt_replies,
+                  "With --publish-redis: acknowledgements are timed, which costs the generator a "
+                  "wake-up for each");
+  }
+
   void add_streams() {
     Plan& plan = command_.plan;
     app_.add_option("--streams", plan.streams, "How many")
@@ -175,6 +193,7 @@ class Reading {
   }
 
   void add_phases() {
+    Plan& plan = command_.plan;
     app_.add_option("--hold", command_.options.hold_seconds, "Seconds of idling before publishing")
         ->capture_default_str()
         ->check(CLI::NonNegativeNumber);
@@ -182,6 +201,12 @@ class Reading {
         "--storm", storm_at_,
         "When so many of the events have arrived everywhere, close all streams at once and open "
         "each again with its Last-Event-ID; the other events follow when all are back");
+    app_.add_option("--storm-missed", plan.storm_missed,
+                    "So many of the events that follow are published while all streams are closed; "
+                    "they are back when they have these");
+    app_.add_option("--replay", plan.replay,
+                    "So many of the events are published while there is only one stream; then all "
+                    "others open with the ID from before them, and each is to get them all");
     app_.add_option("--timeout", command_.options.timeout_seconds, "Seconds for the whole run")
         ->capture_default_str()
         ->check(CLI::PositiveNumber);
@@ -326,11 +351,50 @@ class Reading {
     if (plan.resume_stalled && (plan.stalled == 0 || plan.publications == 0)) {
       return "--stalled-resume needs --stalled and --events";
     }
-    if (storm_->count() == 0) return std::nullopt;
-    if (storm_at_ > plan.publications) return "--storm: more than --events";
-    if (!publish_redis_.empty()) return "--storm needs --publish-url";
+    if (auto refused = check_mixed()) return refused;
+    if (auto refused = check_replay()) return refused;
+    if (storm_->count() == 0) {
+      return plan.storm_missed > 0 ? Refusal{"--storm-missed needs --storm"} : std::nullopt;
+    }
+    if (storm_at_ > plan.publications || plan.storm_missed > plan.publications - storm_at_) {
+      return "--storm and --storm-missed: more than --events";
+    }
     if (plan.stalled > 0) return "--storm: streams that are --stalled cannot come back";
+    if (plan.is_mixed()) return "--storm cannot be mixed with --topic-rate";
     plan.storm_at = storm_at_;
+    return std::nullopt;
+  }
+
+  Refusal check_mixed() {
+    Plan& plan = command_.plan;
+    if (plan.topic_rate <= 0) {
+      return plan.topic_publications > 0 ? Refusal{"--topic-events needs --topic-rate"}
+                                         : std::nullopt;
+    }
+    if (plan.topics == 0 || plan.publications == 0 || plan.rate <= 0) {
+      return "--topic-rate needs --topics, --events and --rate";
+    }
+    if (plan.topic_publications == 0) {
+      plan.topic_publications = std::max<std::uint64_t>(
+          1, static_cast<std::uint64_t>(static_cast<double>(plan.publications) / plan.rate *
+                                        plan.topic_rate));
+    }
+    if (app_.get_option("--topic-publishers")->count() == 0) {
+      plan.topic_publishers = plan.publishers;
+    }
+    return std::nullopt;
+  }
+
+  Refusal check_replay() const {
+    const Plan& plan = command_.plan;
+    if (plan.replay == 0) return std::nullopt;
+    if (plan.replay > plan.publications) return "--replay: more than --events";
+    if (plan.streams < 2) return "--replay needs two --streams, one of which finds the position";
+    if (storm_->count() > 0 || plan.stalled > 0 || plan.is_mixed() || plan.subscribers > 0 ||
+        !plan.last_event_id.empty()) {
+      return "--replay cannot be combined with --storm, --stalled, --topic-rate, --subscribers or "
+             "--last-event-id";
+    }
     return std::nullopt;
   }
 

@@ -1,9 +1,7 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +11,29 @@
 #include "load/url.h"
 
 namespace ringcast::load {
+
+/// A part of what is published, with numbers and a pace of its own.
+struct Traffic {
+  std::uint32_t first_lane = 0;
+  std::uint32_t lanes = 1;
+  std::uint64_t events = 0;
+  double rate = 0;  ///< events a second; 0 = each lane as fast as it is answered
+
+  /// Of the first `count` of its events, those of its lane `lane` (from 0): they go round the
+  /// lanes.
+  [[nodiscard]] std::uint64_t events_of_lane(std::size_t lane, std::uint64_t count) const {
+    return count / lanes + (lane < count % lanes ? 1 : 0);
+  }
+};
+
+/// Events, by their number in the run, that are published while streams are away: [first, end).
+struct Missed {
+  std::uint64_t first = 0;
+  std::uint64_t end = 0;
+
+  [[nodiscard]] std::uint64_t count() const { return end - first; }
+  [[nodiscard]] bool holds(std::uint64_t event) const { return event >= first && event < end; }
+};
 
 /// What a run does; read-only once it has begun.
 struct Plan {
@@ -49,20 +70,63 @@ struct Plan {
   std::uint32_t gather_us = 0;  ///< a reader rests this long after it has read something
   bool reconnect = false;
   /// After so many events all streams are closed at once and opened again; the others wait until
-  /// all are back.
+  /// all are back, but for `storm_missed` of them, which are published while all are closed.
   std::optional<std::uint64_t> storm_at;
+  std::uint64_t storm_missed = 0;
+  /// The first events are published while there is only stream 0. Then the others open with the ID
+  /// from before these events.
+  std::uint64_t replay = 0;
+  /// Single topics beside broadcasts: `publications` go to all streams, and these beside them round
+  /// the topics. 0 = no.
+  std::uint64_t topic_publications = 0;
+  double topic_rate = 0;
+  std::uint32_t topic_publishers = 1;
+  /// Replies of Redis are read as soon as they come, and timed.
+  bool prompt_replies = false;
   /// Whose events on streams are told apart; null = none.
   const Stretch* stretch = nullptr;
 
   /// Whether streams remember where they are, to go on from there.
-  [[nodiscard]] bool keeps_ids() const { return reconnect || storm_at.has_value(); }
+  [[nodiscard]] bool keeps_ids() const { return reconnect || storm_at.has_value() || replay > 0; }
   /// The header with the token of this stream or lane, its line end included; empty without tokens.
   [[nodiscard]] std::string token_header(std::uint32_t index) const {
     return tokens.empty() ? std::string{} : token_prefix + tokens[index % tokens.size()] + "\r\n";
   }
-  /// Of the first `count` events of the run, those of this lane: they go round the lanes.
-  [[nodiscard]] std::uint64_t events_of_lane(std::size_t lane, std::uint64_t count) const {
-    return count / publishers + (lane < count % publishers ? 1 : 0);
+  [[nodiscard]] bool is_mixed() const { return topic_publications > 0; }
+  /// The broadcasts of a mixed run, or all there is.
+  [[nodiscard]] Traffic main_traffic() const {
+    return {.first_lane = 0, .lanes = publishers, .events = publications, .rate = rate};
+  }
+  /// Of a mixed run.
+  [[nodiscard]] Traffic topic_traffic() const {
+    return {.first_lane = publishers,
+            .lanes = topic_publishers,
+            .events = topic_publications,
+            .rate = topic_rate};
+  }
+  [[nodiscard]] std::uint32_t lanes() const {
+    return publishers + (is_mixed() ? topic_publishers : 0);
+  }
+  [[nodiscard]] bool is_topic_lane(std::uint32_t lane) const {
+    return is_mixed() && lane >= publishers;
+  }
+  /// How many topics the events of a lane go round; 1 = all streams get them all.
+  [[nodiscard]] std::uint32_t topics_of_lane(std::uint32_t lane) const {
+    return is_mixed() && lane < publishers ? 1 : topic_count();
+  }
+  /// Those that all streams, or all but stream 0, miss at first.
+  [[nodiscard]] Missed missed() const {
+    if (replay > 0) return {.first = 0, .end = replay};
+    return {.first = storm_at.value_or(0), .end = storm_at.value_or(0) + storm_missed};
+  }
+  /// How many of them a stream with this topic is to get.
+  [[nodiscard]] std::uint32_t missed_of(std::uint32_t topic) const {
+    std::uint32_t count = 0;
+    for (std::uint32_t lane = 0; lane < publishers; ++lane) {
+      count += share_of(topic, main_traffic().events_of_lane(lane, missed().end)) -
+               share_of(topic, main_traffic().events_of_lane(lane, missed().first));
+    }
+    return count;
   }
   [[nodiscard]] std::uint32_t topic_count() const { return topics == 0 ? 1 : topics; }
   [[nodiscard]] std::uint32_t topic_of(std::uint32_t stream) const {
@@ -72,9 +136,10 @@ struct Plan {
   [[nodiscard]] const Url& events_of(std::uint32_t stream) const {
     return events[stream / topic_count() % events.size()];
   }
-  /// Of an event with this number in its lane; empty without topics.
-  [[nodiscard]] std::string topic_of_event(std::uint64_t sequence) const {
-    return topics == 0 ? std::string{} : topic_name(static_cast<std::uint32_t>(sequence % topics));
+  /// Of an event with this number in its lane; empty if it is for all.
+  [[nodiscard]] std::string topic_of_event(std::uint32_t lane, std::uint64_t sequence) const {
+    if (topics == 0 || (is_mixed() && lane < publishers)) return {};
+    return topic_name(static_cast<std::uint32_t>(sequence % topics));
   }
   /// What is published with this stamp and topic, which may be empty.
   [[nodiscard]] std::string body_of(const Stamp& stamp, std::string_view topic) const {
@@ -89,7 +154,9 @@ struct Plan {
   }
   /// Which third of the run an event belongs to: 0, 1 or 2.
   [[nodiscard]] unsigned third_of(std::uint32_t lane, std::uint32_t sequence) const {
-    const std::uint64_t all = std::max<std::uint64_t>(events_of_lane(lane, publications), 1);
+    const Traffic traffic = is_topic_lane(lane) ? topic_traffic() : main_traffic();
+    const std::uint64_t all = std::max<std::uint64_t>(
+        traffic.events_of_lane(lane - traffic.first_lane, traffic.events), 1);
     return static_cast<unsigned>(std::min<std::uint64_t>(std::uint64_t{3} * sequence / all, 2));
   }
   [[nodiscard]] std::string topic_name(std::uint32_t topic) const {
@@ -106,47 +173,12 @@ struct Plan {
     const std::uint32_t n = topic_count();
     return static_cast<std::uint32_t>((published + n - 1 - topic) / n);
   }
-};
-
-/// How the threads of a run end together. Any thread.
-class RunState {
- public:
-  void stop() { stopping_.store(true, std::memory_order_release); }
-  [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_acquire); }
-
-  /// From now on the stalled streams are read.
-  void resume() { resuming_.store(true, std::memory_order_release); }
-  [[nodiscard]] bool resuming() const { return resuming_.load(std::memory_order_acquire); }
-
-  /// From now on every stream is to be closed, once, and opened again.
-  void begin_storm() { storming_.store(true, std::memory_order_release); }
-  [[nodiscard]] bool storming() const { return storming_.load(std::memory_order_acquire); }
-  /// All are back: publishing goes on.
-  void end_storm() { storm_over_.store(true, std::memory_order_release); }
-  [[nodiscard]] bool storm_over() const { return storm_over_.load(std::memory_order_acquire); }
-
-  /// Ends the run because it cannot go on. The first reason is kept.
-  void fail(std::string reason) {
-    {
-      const std::lock_guard lock{mutex_};
-      if (reason_.empty()) reason_ = std::move(reason);
-    }
-    failed_.store(true, std::memory_order_release);
+  /// The same for this lane, which may have broadcasts.
+  [[nodiscard]] std::uint32_t share_of_lane(std::uint32_t lane, std::uint32_t topic,
+                                            std::uint64_t published) const {
+    return topics_of_lane(lane) == 1 ? static_cast<std::uint32_t>(published)
+                                     : share_of(topic, published);
   }
-  [[nodiscard]] bool failed() const { return failed_.load(std::memory_order_acquire); }
-  [[nodiscard]] std::string reason() const {
-    const std::lock_guard lock{mutex_};
-    return reason_;
-  }
-
- private:
-  std::atomic<bool> stopping_{false};
-  std::atomic<bool> resuming_{false};
-  std::atomic<bool> storming_{false};
-  std::atomic<bool> storm_over_{false};
-  std::atomic<bool> failed_{false};
-  mutable std::mutex mutex_;
-  std::string reason_;
 };
 
 }  // namespace ringcast::load

@@ -31,11 +31,14 @@ Reader::Reader(const Plan& plan, const SourceAddresses& sources, RunState& state
       state_(state),
       first_(first),
       per_ring_(plan.streams_per_ring),
+      missed_(plan.missed()),
       streams_(count),
-      sequences_(count, plan.publishers),
-      gaps_(count, plan.publishers),
+      sequences_(count, plan.lanes()),
+      gaps_(count, plan.lanes()),
+      returning_(plan.storm_at || plan.replay > 0 ? count : 0),
       parser_(partials_),
-      ids_(plan.keeps_ids() ? count : 0, plan.last_event_id) {
+      ids_(plan.keeps_ids() ? count : 0, plan.last_event_id),
+      fresh_end_(plan.replay == 0 ? count : (first == 0 ? 1 : 0)) {
   for (const Url& url : plan.events) {
     for (std::uint32_t topic = 0; topic < plan.topic_count(); ++topic) {
       requests_.push_back(build_request(url, topic, {}, plan.last_event_id));
@@ -98,6 +101,7 @@ void Reader::run() {
     open_some();
     if (state_.resuming() && !resuming_) resume_stalled();
     if (state_.storming() && !storming_) begin_storm();
+    if (!opened_again_) open_again();
     turn.swap(unfinished);
     unfinished.clear();
     const int count = epoll_wait(poller, ready.data(), static_cast<int>(ready.size()),
@@ -115,7 +119,7 @@ void Reader::run() {
 
 int Reader::wait_ms() const {
   const bool room = connecting_ < plan_.connecting_max;
-  if (room && fresh_ < streams_.size()) return 0;
+  if (room && fresh_ < fresh_end_) return 0;
   if (!room || reopen_.empty()) return kWaitMs;
   if (reopen_.top().due_ns <= now_ns_) return 0;
   const std::uint64_t ms = (reopen_.top().due_ns - now_ns_) / kNsPerMs + 1;
@@ -129,11 +133,10 @@ void Reader::open_some() {
     reopen_.pop();
     open_neighbours(stream, 1);
   }
-  const auto total = static_cast<std::uint32_t>(streams_.size());
-  if (fresh_ == total || connecting_ >= plan_.connecting_max) return;
+  if (fresh_ == fresh_end_ || connecting_ >= plan_.connecting_max) return;
   const std::uint32_t left_in_ring = per_ring_ - slot_of(fresh_);
   const std::uint32_t count =
-      std::min({kOpenBatch, left_in_ring, total - fresh_, plan_.connecting_max - connecting_});
+      std::min({kOpenBatch, left_in_ring, fresh_end_ - fresh_, plan_.connecting_max - connecting_});
   open_neighbours(fresh_, count);
   fresh_ += count;
 }
@@ -157,6 +160,7 @@ void Reader::open_neighbours(std::uint32_t first, std::uint32_t count) {
 
   for (std::uint32_t stream = first; stream < first + made; ++stream) {
     streams_[stream].phase = Phase::connecting;
+    if (streams_[stream].returning) returning_.begin(stream, now_ns_);
     const Url& url = plan_.events_of(first_ + stream);
     const std::string_view first_bytes =
         url.secure ? tls_->begin(stream, url.tls) : request_for(stream);
@@ -169,7 +173,8 @@ void Reader::open_neighbours(std::uint32_t first, std::uint32_t count) {
 
 std::string_view Reader::request_for(std::uint32_t stream) {
   const std::uint32_t topic = plan_.topic_of(first_ + stream);
-  const bool goes_on = streams_[stream].opened_before && !ids_.of(stream).empty();
+  const bool goes_on =
+      (streams_[stream].opened_before || streams_[stream].returning) && !ids_.of(stream).empty();
   const Url& url = plan_.events_of(first_ + stream);
   if (!goes_on && plan_.tokens.empty()) {
     const auto server = static_cast<std::size_t>(&url - plan_.events.data());
@@ -195,6 +200,27 @@ void Reader::resume_stalled() {
   for (const auto& ring : rings_) ring->submit();
 }
 
+void Reader::open_again() {
+  const auto total = static_cast<std::uint32_t>(streams_.size());
+  if (plan_.replay > 0) {
+    if (!state_.opening_again()) return;
+    const std::string position = state_.position();
+    for (std::uint32_t stream = fresh_; stream < total; ++stream) {
+      streams_[stream].returning = true;
+      ids_.set(stream, position);
+      returning_.expect(stream, plan_.missed_of(plan_.topic_of(first_ + stream)));
+    }
+    fresh_end_ = total;
+  } else {
+    if (!storming_ || counters_.storm_closed.get() < total) return;
+    if (plan_.storm_missed > 0 && !state_.opening_again()) return;
+    fresh_ = 0;
+  }
+  opened_again_ = true;
+  now_ns_ = read_clock().mono_ns;
+  counters_.return_began_ns.set(now_ns_);
+}
+
 void Reader::begin_storm() {
   storming_ = true;
   for (const Stream& stream : streams_) {
@@ -202,7 +228,8 @@ void Reader::begin_storm() {
   }
   counters_.storm_began_ns.set(now_ns_);
   for (std::uint32_t stream = 0; stream < streams_.size(); ++stream) {
-    streams_[stream].in_storm = true;
+    streams_[stream].closing = true;
+    returning_.expect(stream, plan_.missed_of(plan_.topic_of(first_ + stream)));
     streams_[stream].phase = Phase::ending;
     ring_of(stream).shutdown(slot_of(stream));
   }
@@ -303,23 +330,27 @@ void Reader::take_bytes(std::uint32_t stream, std::string_view bytes) {
       break;
   }
   if (self.was_live || self.parser.status != 200) return;
-  became_live(self);
+  became_live(stream);
   own_requests_.erase(stream);
 }
 
-void Reader::became_live(Stream& self) {
+void Reader::became_live(std::uint32_t stream) {
+  Stream& self = streams_[stream];
   self.was_live = true;
   self.attempts = 0;
-  if (self.in_storm) {
-    self.in_storm = false;
-    counters_.storm_last_return_ns.set(now_ns_);
-    counters_.storm_returned.add();
-  } else if (self.opened_before) {
-    counters_.reconnects.add();
-  }
+  if (self.opened_before) counters_.reconnects.add();
   self.opened_before = true;
   --connecting_;
   counters_.open.add();
+  if (self.returning) look_whether_back(stream);
+}
+
+void Reader::look_whether_back(std::uint32_t stream) {
+  if (!streams_[stream].was_live || !returning_.has_all(stream)) return;
+  streams_[stream].returning = false;
+  return_latency_.record(returning_.took_ns(stream, now_ns_));
+  counters_.last_return_ns.set(now_ns_);
+  counters_.returned.add();
 }
 
 void Reader::take_event(std::uint32_t stream, const Event& event) {
@@ -331,12 +362,12 @@ void Reader::take_event(std::uint32_t stream, const Event& event) {
     return;
   }
   const auto stamp = find_stamp(event.data);
-  if (!stamp || stamp->run != plan_.run || stamp->lane >= plan_.publishers) {
+  if (!stamp || stamp->run != plan_.run || stamp->lane >= plan_.lanes()) {
     counters_.other_events.add();
     return;
   }
-  const std::uint32_t topics = plan_.topic_count();
-  if (stamp->sequence % topics != plan_.topic_of(global)) {
+  const std::uint32_t topics = plan_.topics_of_lane(stamp->lane);
+  if (topics > 1 && stamp->sequence % topics != plan_.topic_of(global)) {
     counters_.misrouted.add();
     return;
   }
@@ -349,12 +380,26 @@ void Reader::take_event(std::uint32_t stream, const Event& event) {
     return;
   }
   if (arrival == SequenceTable::Arrival::late) counters_.late.add();
+  record_arrival(stream, *stamp);
+}
+
+void Reader::record_arrival(std::uint32_t stream, const Stamp& stamp) {
   counters_.deliveries.add();
   counters_.last_arrival_ns.set(now_ns_);
-  const std::uint64_t took_ns = now_ns_ > stamp->sent_ns ? now_ns_ - stamp->sent_ns : 0;
-  latency_.record(took_ns, plan_.third_of(stamp->lane, stamp->sequence));
-  if (plan_.stretch != nullptr && plan_.stretch->holds(stamp->sent_ns)) {
-    latency_.stretch.record(took_ns);
+  if (missed_.holds(std::uint64_t{stamp.sequence} * plan_.publishers + stamp.lane)) {
+    // How long it was missed says nothing of the server.
+    if (!streams_[stream].returning) return;
+    counters_.missed_arrived.add();
+    returning_.arrived(stream);
+    return look_whether_back(stream);
+  }
+  const bool of_topic = plan_.is_topic_lane(stamp.lane);
+  if (of_topic) counters_.topic_deliveries.add();
+  Latency& latency = of_topic ? topic_latency_ : latency_;
+  const std::uint64_t took_ns = now_ns_ > stamp.sent_ns ? now_ns_ - stamp.sent_ns : 0;
+  latency.record(took_ns, plan_.third_of(stamp.lane, stamp.sequence));
+  if (plan_.stretch != nullptr && plan_.stretch->holds(stamp.sent_ns)) {
+    latency.stretch.record(took_ns);
   }
 }
 
@@ -362,7 +407,10 @@ void Reader::remember_id(std::uint32_t stream, std::string_view id) {
   if (id.size() > kIdBytesMax) {
     return state_.fail("an event's ID is longer than " + std::to_string(kIdBytesMax) + " bytes");
   }
-  if (id.find('\0') == std::string_view::npos) ids_.set(stream, id);
+  if (id.find('\0') != std::string_view::npos) return;
+  ids_.set(stream, id);
+  const bool is_sought = plan_.replay > 0 && first_ + stream == 0 && !state_.has_position();
+  if (is_sought && !id.empty()) state_.tell_position(id);
 }
 
 void Reader::take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index) {
@@ -402,11 +450,12 @@ void Reader::connection_ended(std::uint32_t stream, std::int32_t error) {
   self.phase = Phase::waiting;
   self.was_live = false;
   own_requests_.erase(stream);
-  if (was_live && self.in_storm) {
+  if (was_live && self.closing) {
+    self.closing = false;
+    self.returning = true;
+    self.opened_before = false;  // it does not count as reconnected
     counters_.open.sub();
-    counters_.storm_closed.add();
-    if (counters_.storm_closed.get() == streams_.size()) fresh_ = 0;
-    return;
+    return counters_.storm_closed.add();
   }
   if (was_live) {
     counters_.open.sub();
@@ -442,13 +491,15 @@ void Reader::connection_ended(std::uint32_t stream, std::int32_t error) {
   state_.fail(std::move(reason));
 }
 
-std::uint64_t Reader::missing(std::span<const std::uint64_t> published) const {
+std::uint64_t Reader::missing(const Traffic& traffic,
+                              std::span<const std::uint64_t> published) const {
   std::uint64_t count = 0;
   for (std::uint32_t stream = 0; stream < streams_.size(); ++stream) {
     if (plan_.is_stalled(first_ + stream)) continue;
     const std::uint32_t topic = plan_.topic_of(first_ + stream);
-    for (std::uint32_t lane = 0; lane < published.size(); ++lane) {
-      count += sequences_.missing(stream, lane, plan_.share_of(topic, published[lane]));
+    for (std::uint32_t i = 0; i < traffic.lanes; ++i) {
+      const std::uint32_t lane = traffic.first_lane + i;
+      count += sequences_.missing(stream, lane, plan_.share_of_lane(lane, topic, published[i]));
     }
   }
   return count;

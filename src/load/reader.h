@@ -16,6 +16,8 @@
 #include "load/id_table.h"
 #include "load/latency.h"
 #include "load/plan.h"
+#include "load/returning.h"
+#include "load/run_state.h"
 #include "load/sequence_table.h"
 #include "load/source_addresses.h"
 #include "load/tls_streams.h"
@@ -44,12 +46,18 @@ struct ReaderCounters {
   Counter stalled_unannounced;
   Counter stalled_dropped;  ///< that the server had ended
 
-  /// Of the storm: the moment before the first stream was closed, streams closed, those of them
-  /// that are open again (each counted once), and when the last of these was.
+  /// Of the storm: the moment before the first stream was closed, and streams closed.
   Counter storm_began_ns;
   Counter storm_closed;
-  Counter storm_returned;
-  Counter storm_last_return_ns;
+  /// Of streams that come back, or that begin with what was published before: when the first
+  /// connection was begun, streams that are open and have all that they missed (each counted once),
+  /// when the last of these had, and the events that these are.
+  Counter return_began_ns;
+  Counter returned;
+  Counter last_return_ns;
+  Counter missed_arrived;
+  /// Of single topics in a mixed run; among `deliveries` too.
+  Counter topic_deliveries;
 };
 
 /// A thread's worth of streams: opens them at a steady pace, reads what comes, checks and times it.
@@ -57,10 +65,12 @@ struct ReaderCounters {
 ///   waiting ─► connecting ─head─► live ─end─► waiting (with --reconnect) or done
 ///                  └── refused, reset ──► waiting, later; after kAttemptsMax the run fails
 ///
-/// A storm closes all of them, and when they are closed begins with the first as at the start.
+/// A storm closes all of them, and when they are closed begins with the first as at the start; at
+/// once, or when RunState says so. With a replay all but stream 0 wait for that from the start.
 ///
-/// Memory for each stream: 20 bytes here, 4 for each lane in the sequence table, about 56 for its
-/// share of a ring's receive buffers; with TLS what TlsStreams says.
+/// Memory for each stream: 20 bytes here, 4 for each lane in the sequence table, 4 for its ID if
+/// that is kept, 8 in a storm or a replay, about 56 for its share of a ring's receive buffers; with
+/// TLS what TlsStreams says.
 ///
 /// Threads: `run` is the thread's body; counters and `open_done` from any; the rest after it has
 /// returned.
@@ -75,12 +85,17 @@ class Reader {
 
   [[nodiscard]] const ReaderCounters& counters() const { return counters_; }
   [[nodiscard]] const Latency& latency() const { return latency_; }
+  /// Of single topics in a mixed run, which are not in `latency`.
+  [[nodiscard]] const Latency& topic_latency() const { return topic_latency_; }
+  /// Nanoseconds from when a stream's connection was begun to when it was back.
+  [[nodiscard]] const Histogram& return_latency() const { return return_latency_; }
   /// None if no server of the plan speaks TLS.
   [[nodiscard]] const TlsStreams* tls() const { return tls_.get(); }
   [[nodiscard]] std::uint64_t cpu_ns() const { return cpu_ns_; }
-  /// Events that did not arrive on the streams that always read; `published` has the count for each
-  /// lane.
-  [[nodiscard]] std::uint64_t missing(std::span<const std::uint64_t> published) const;
+  /// Events of the traffic that did not arrive on the streams that always read; `published` has the
+  /// count for each of its lanes.
+  [[nodiscard]] std::uint64_t missing(const Traffic& traffic,
+                                      std::span<const std::uint64_t> published) const;
 
  private:
   enum class Phase : std::uint8_t { waiting, connecting, live, ending };
@@ -90,7 +105,8 @@ class Reader {
     std::uint8_t attempts = 0;  ///< that failed in a row
     bool was_live : 1 = false;  ///< the current connection
     bool opened_before : 1 = false;
-    bool in_storm : 1 = false;  ///< it closed the stream, which is not back yet
+    bool closing : 1 = false;    ///< by the storm
+    bool returning : 1 = false;  ///< not back yet
   };
   static_assert(sizeof(Stream) == 20, "one for each stream");
   static constexpr std::uint8_t kAttemptsMax = 5;
@@ -105,6 +121,8 @@ class Reader {
   [[nodiscard]] Result<void> create_rings();
   void open_some();
   void open_neighbours(std::uint32_t first, std::uint32_t count);
+  /// Begins with the first stream again, or goes on behind stream 0, if it is time.
+  void open_again();
   [[nodiscard]] std::string_view request_for(std::uint32_t stream);
   [[nodiscard]] std::string build_request(const Url& url, std::uint32_t topic,
                                           std::string_view token_header,
@@ -121,7 +139,10 @@ class Reader {
   void take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index);
   void resume_stalled();
   void begin_storm();
-  void became_live(Stream& self);
+  void became_live(std::uint32_t stream);
+  /// The stream is open: whether it is also back.
+  void look_whether_back(std::uint32_t stream);
+  void record_arrival(std::uint32_t stream, const Stamp& stamp);
   void receive_ended(std::uint32_t stream, std::int32_t error);
   void connection_ended(std::uint32_t stream, std::int32_t error);
   [[nodiscard]] ClientRing& ring_of(std::uint32_t stream) { return *rings_[stream / per_ring_]; }
@@ -134,11 +155,15 @@ class Reader {
   RunState& state_;
   const std::uint32_t first_;  ///< streams are counted from 0 here, from first_ in the plan
   const std::uint32_t per_ring_;
+  const Missed missed_;
   ReaderCounters counters_;
   Latency latency_;
+  Latency topic_latency_;
+  Histogram return_latency_;
   std::vector<Stream> streams_;
   SequenceTable sequences_;
   GapLedger gaps_;
+  Returning returning_;
   PartialPool partials_;
   EventParser parser_;
   std::unique_ptr<TlsStreams> tls_;  ///< outlives the rings, which send from it
@@ -151,7 +176,9 @@ class Reader {
   std::vector<std::uint32_t> parked_;  ///< stalled streams, live, with no receive armed
   bool resuming_ = false;
   bool storming_ = false;
-  std::uint32_t fresh_ = 0;  ///< the first stream that was never tried
+  bool opened_again_ = false;
+  std::uint32_t fresh_ = 0;      ///< the first stream that was not tried yet
+  std::uint32_t fresh_end_ = 0;  ///< one past the last that may be
   std::uint32_t connecting_ = 0;
   std::uint64_t now_ns_ = 0;
   std::uint64_t cpu_ns_ = 0;

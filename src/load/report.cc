@@ -1,8 +1,11 @@
 #include "load/report.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdarg>
 #include <cstdio>
+
+#include "load/text.h"
 
 namespace ringcast::load {
 namespace {
@@ -29,17 +32,6 @@ double growth(std::uint64_t before, std::uint64_t after) {
 std::uint64_t before(const ThreadUse& use, const std::string& thread) {
   const auto found = use.find(thread);
   return found == use.end() ? 0 : found->second;
-}
-
-/// 1234567 → 1,234,567
-std::string grouped(std::uint64_t n) {
-  const std::string digits = std::to_string(n);
-  std::string out;
-  for (std::size_t i = 0; i < digits.size(); ++i) {
-    if (i > 0 && (digits.size() - i) % 3 == 0) out += ',';
-    out += digits[i];
-  }
-  return out;
 }
 
 void put_quantiles(std::string& out, const char* name, const Histogram& h) {
@@ -122,7 +114,10 @@ class JsonObject {
 bool Report::good() const {
   return failure.empty() && missing == 0 && duplicates == 0 && late == 0 && misrouted == 0 &&
          dropped == reconnects && (!resumed || resumed->missing() == 0) &&
-         (!storm || (storm->closed == streams && storm->returned == streams)) &&
+         (!storm || (storm->closed == streams && storm->returned == streams &&
+                     storm->missed_arrived == storm->missed_expected)) &&
+         (!replay ||
+          (replay->returned == replay->streams && replay->arrived == replay->expected)) &&
          (!heard || (heard->missing == 0 && heard->duplicates == 0 && heard->late == 0));
 }
 
@@ -131,16 +126,38 @@ double Report::deliveries_per_second() const {
 }
 
 std::optional<double> Report::cpu_ns_per_delivery() const {
-  if (!server || deliveries == 0) return std::nullopt;
+  if (!server) return std::nullopt;
+  // Events that were missed were delivered in the storm or the replay.
+  std::uint64_t counted = deliveries - std::min(deliveries, deliveries_before);
+  if (storm) counted -= std::min(counted, storm->missed_arrived);
+  if (counted == 0) return std::nullopt;
   return (growth(server->publish_begin.cpu_ns, server->publish_end.cpu_ns) -
           growth(server->storm_begin.cpu_ns, server->storm_end.cpu_ns)) /
-         static_cast<double>(deliveries);
+         static_cast<double>(counted);
 }
 
 std::optional<double> Report::storm_cpu_ns_per_stream() const {
   if (!server || !storm || storm->returned == 0) return std::nullopt;
   return growth(server->storm_begin.cpu_ns, server->storm_end.cpu_ns) /
          static_cast<double>(storm->returned);
+}
+
+std::optional<double> Report::storm_reopen_cpu_ns_per_stream() const {
+  if (!server || !storm || storm->returned == 0 || server->return_begin.threads == 0) {
+    return std::nullopt;
+  }
+  return growth(server->return_begin.cpu_ns, server->storm_end.cpu_ns) /
+         static_cast<double>(storm->returned);
+}
+
+std::optional<double> Report::replay_cpu_ns_per_event() const {
+  if (!server || !replay || replay->arrived == 0) return std::nullopt;
+  return growth(server->return_begin.cpu_ns, server->return_end.cpu_ns) /
+         static_cast<double>(replay->arrived);
+}
+
+double Report::publications_per_second() const {
+  return publish_seconds > 0 ? static_cast<double>(published) / publish_seconds : 0;
 }
 
 std::optional<double> Report::pss_bytes_per_stream() const {
@@ -182,6 +199,13 @@ std::string Report::text() const {
         delivery_seconds);
     put_quantiles(out, "latency", latency.all);
     put_quantiles(out, "  stretch", latency.stretch);
+    if (mixed) {
+      put(out, "topics       %s published, %s of %s deliveries\n",
+          grouped(mixed->published).c_str(), grouped(mixed->deliveries).c_str(),
+          grouped(mixed->expected).c_str());
+      put_quantiles(out, "  latency", mixed->latency.all);
+      put_quantiles(out, "  answer", mixed->answer);
+    }
     put_quantiles(out, "answer", answer);
   }
   if (resumed) {
@@ -200,6 +224,28 @@ std::string Report::text() const {
     if (const auto cpu = storm_cpu_ns_per_stream()) {
       put(out, "             server CPU %.0f ns a stream\n", *cpu);
     }
+    put(out, "reopening    %.2f s (%.0f a second)", storm->reopen_seconds,
+        storm->reopened_per_second());
+    if (storm->missed > 0) {
+      put(out, ", %s of %s missed events", grouped(storm->missed_arrived).c_str(),
+          grouped(storm->missed_expected).c_str());
+    }
+    if (const auto cpu = storm_reopen_cpu_ns_per_stream()) {
+      put(out, ", server CPU %.0f ns a stream", *cpu);
+    }
+    out += '\n';
+    put_quantiles(out, "  back", storm->back);
+  }
+  if (replay) {
+    put(out, "replay       %s of %s events on %s of %s streams in %.2f s (%.0f a second)",
+        grouped(replay->arrived).c_str(), grouped(replay->expected).c_str(),
+        grouped(replay->returned).c_str(), grouped(replay->streams).c_str(), replay->seconds,
+        replay->events_per_second());
+    if (const auto cpu = replay_cpu_ns_per_event()) {
+      put(out, ", server CPU %.0f ns an event", *cpu);
+    }
+    out += '\n';
+    put_quantiles(out, "  complete", replay->complete);
   }
   if (heard) {
     put(out, "subscribers  %u heard %s", heard->subscribers, grouped(heard->messages).c_str());
@@ -272,6 +318,8 @@ std::string Report::json() const {
     object.microseconds("latency_last_third_us", latency.last_third);
     object.microseconds("stretch_latency_us", latency.stretch);
     object.microseconds("answer_us", answer);
+    object.microseconds("ack_latency_us", answer);
+    object.real("publications_per_second", publications_per_second());
     object.real("slab_bytes_per_stream", slab_bytes_per_stream());
     object.number("tcp_buffer_bytes_empty", kernel_empty.tcp_buffer_bytes);
     object.number("tcp_buffer_bytes_open", kernel_open.tcp_buffer_bytes);
@@ -339,6 +387,39 @@ std::string Report::json() const {
       if (const auto cpu = storm_cpu_ns_per_stream()) {
         object.real("server_storm_cpu_ns_per_stream", *cpu);
       }
+    }
+    if (storm) {
+      object.number("storm_missed", storm->missed);
+      object.number("storm_missed_expected", storm->missed_expected);
+      object.number("storm_missed_arrived", storm->missed_arrived);
+      object.real("storm_reopen_seconds", storm->reopen_seconds);
+      object.real("storm_reopen_per_second", storm->reopened_per_second());
+      object.microseconds("storm_back_us", storm->back);
+      if (const auto cpu = storm_reopen_cpu_ns_per_stream()) {
+        object.real("server_storm_reopen_cpu_ns_per_stream", *cpu);
+      }
+    }
+    if (replay) {
+      object.number("replay_events", replay->events);
+      object.number("replay_expected", replay->expected);
+      object.number("replay_arrived", replay->arrived);
+      object.number("replay_streams", replay->streams);
+      object.real("replay_seconds", replay->seconds);
+      object.real("replay_events_per_second", replay->events_per_second());
+      object.real("replay_streams_per_second", replay->streams_per_second());
+      object.microseconds("replay_us", replay->complete);
+      if (const auto cpu = replay_cpu_ns_per_event()) {
+        object.real("server_replay_cpu_ns_per_event", *cpu);
+      }
+    }
+    if (mixed) {
+      object.number("topic_published", mixed->published);
+      object.number("topic_expected", mixed->expected);
+      object.number("topic_deliveries", mixed->deliveries);
+      object.number("topic_missing", mixed->missing);
+      object.real("topic_publish_seconds", mixed->publish_seconds);
+      object.microseconds("topic_latency_us", mixed->latency.all);
+      object.microseconds("topic_ack_latency_us", mixed->answer);
     }
     if (server) {
       object.real("server_cpu_ns_per_delivery", cpu_ns_per_delivery().value_or(0));

@@ -32,9 +32,49 @@ struct StormReport {
   double seconds =
       0;  ///< from the moment before the first was closed to the last one's first bytes
 
+  std::uint64_t missed = 0;           ///< events that were published while all were closed
+  std::uint64_t missed_expected = 0;  ///< their deliveries
+  std::uint64_t missed_arrived = 0;
+  /// From the first connection that was begun again to when the last stream was back: it had its
+  /// head and what it had missed.
+  double reopen_seconds = 0;
+  Histogram back;  ///< ns, the same for each stream
+
   [[nodiscard]] double streams_per_second() const {
     return seconds > 0 ? static_cast<double>(returned) / seconds : 0;
   }
+  [[nodiscard]] double reopened_per_second() const {
+    return reopen_seconds > 0 ? static_cast<double>(returned) / reopen_seconds : 0;
+  }
+};
+
+/// What came of opening streams behind events that were published before.
+struct ReplayReport {
+  std::uint64_t events = 0;    ///< published before
+  std::uint64_t streams = 0;   ///< opened then: all but stream 0
+  std::uint64_t returned = 0;  ///< of them, those that have what is due to them
+  std::uint64_t expected = 0;  ///< deliveries
+  std::uint64_t arrived = 0;
+  double seconds = 0;  ///< from the first connection that was begun to the last stream's last event
+  Histogram complete;  ///< ns, the same for each stream
+
+  [[nodiscard]] double events_per_second() const {
+    return seconds > 0 ? static_cast<double>(arrived) / seconds : 0;
+  }
+  [[nodiscard]] double streams_per_second() const {
+    return seconds > 0 ? static_cast<double>(returned) / seconds : 0;
+  }
+};
+
+/// Single topics beside broadcasts; they are in the totals too, but for latency.
+struct MixedReport {
+  std::uint64_t published = 0;
+  std::uint64_t expected = 0;  ///< deliveries
+  std::uint64_t deliveries = 0;
+  std::uint64_t missing = 0;
+  double publish_seconds = 0;
+  Latency latency;   ///< ns
+  Histogram answer;  ///< ns, of publications
 };
 
 /// What the bare subscribers of a channel got.
@@ -83,16 +123,19 @@ struct Report {
   std::uint64_t gaps = 0;
   std::uint64_t other_events = 0;
   double delivery_seconds = 0;      ///< from the first publication to the last arrival
-  Latency latency;                  ///< ns
+  Latency latency;                  ///< ns; without events that streams missed at first
   Histogram answer;                 ///< ns, of publications
   std::uint64_t receivers_min = 0;  ///< of a PUBLISH, as Redis said
   std::uint64_t receivers_max = 0;
 
   std::optional<StalledReport> resumed;  ///< with --stalled-resume
   std::optional<StormReport> storm;      ///< with --storm
+  std::optional<ReplayReport> replay;    ///< with --replay
+  std::optional<MixedReport> mixed;      ///< with --topic-rate
   std::optional<HeardReport> heard;      ///< with --subscribers
   std::optional<TlsReport> tls;          ///< of the streams, if one of their servers speaks it
   std::vector<WatchedReport> watched;    ///< with --watch
+  std::uint64_t deliveries_before = 0;   ///< publish_begin, in a replay
   double measured_seconds = 0;           ///< between publish_begin and publish_end
 
   struct Server {
@@ -101,6 +144,8 @@ struct Report {
     ProcessUse idle_end;    ///< after --hold
     ProcessUse publish_begin;
     ProcessUse storm_begin;
+    ProcessUse return_begin;  ///< all closed, what is missed is published
+    ProcessUse return_end;    ///< of a replay; a storm's return ends with the storm
     ProcessUse storm_end;
     ProcessUse publish_end;
     ProcessUse published;  ///< with its memory, before stalled streams are read again
@@ -123,6 +168,10 @@ struct Report {
   [[nodiscard]] std::optional<double> cpu_ns_per_delivery() const;
   /// To close the streams of the storm and to take them back, for each.
   [[nodiscard]] std::optional<double> storm_cpu_ns_per_stream() const;
+  /// To take them back alone, with what they had missed; only known if something was missed.
+  [[nodiscard]] std::optional<double> storm_reopen_cpu_ns_per_stream() const;
+  [[nodiscard]] std::optional<double> replay_cpu_ns_per_event() const;
+  [[nodiscard]] double publications_per_second() const;
   [[nodiscard]] std::optional<double> pss_bytes_per_stream() const;
   [[nodiscard]] double slab_bytes_per_stream() const;
 

@@ -12,33 +12,41 @@
 #include "load/channel_publisher.h"
 #include "load/http_publisher.h"
 #include "load/listener.h"
+#include "load/progress.h"
 #include "load/reader.h"
 
 namespace ringcast::load {
 namespace {
 
 constexpr auto kLook = std::chrono::milliseconds{20};
-constexpr double kQuietSeconds = 10;
-/// Between the last opened stream and the measuring: the server ends what belongs to opening.
-constexpr double kSettleSeconds = 0.5;
+/// A server that tells a stream its position at once has done so by then.
+constexpr double kPositionSeconds = 0.5;
+constexpr std::uint32_t kLooksBetweenLines = 10;
+constexpr auto kDuplicates = std::chrono::milliseconds{100};
+constexpr std::uint64_t kAllEvents = ~std::uint64_t{0};
 
 double seconds_since(std::uint64_t ns) {
   return static_cast<double>(read_clock().mono_ns - ns) / static_cast<double>(kNsPerSecond);
 }
 
-std::unique_ptr<Publisher> make_publisher(const Plan& plan, RunState& state) {
-  if (plan.publish_redis.host.empty()) return std::make_unique<HttpPublisher>(plan, state);
-  return std::make_unique<ChannelPublisher>(plan, state);
+std::unique_ptr<Publisher> make_publisher(const Plan& plan, const Traffic& traffic,
+                                          RunState& state) {
+  if (plan.publish_redis.host.empty()) {
+    return std::make_unique<HttpPublisher>(plan, traffic, state);
+  }
+  return std::make_unique<ChannelPublisher>(plan, traffic, state);
 }
 
 /// One run's phases, on the thread that asked for it.
 class Runner {
  public:
   Runner(const Plan& plan, const RunOptions& options, const std::atomic<bool>& interrupted)
-      : plan_(plan),
-        options_(options),
-        interrupted_(interrupted),
-        publisher_(make_publisher(plan, state_)) {}
+      : plan_(plan), options_(options), interrupted_(interrupted) {
+    publishers_.push_back(make_publisher(plan, plan.main_traffic(), state_));
+    if (plan.is_mixed()) {
+      publishers_.push_back(make_publisher(plan, plan.topic_traffic(), state_));
+    }
+  }
 
   Report run() {
     report_.streams = plan_.streams;
@@ -54,8 +62,12 @@ class Runner {
     } else {
       start_listener();
       start_readers(sources.value());
-      open_streams() && hold() && begin_publishing() && storm() && publish() && await_others() &&
-          resume();
+      if (plan_.replay > 0) {
+        replay() && hold() && begin_measuring() && publish();
+      } else {
+        open_streams() && hold() && begin_measuring() && begin_publishing() && storm() &&
+            publish() && await_others() && resume();
+      }
       end_threads();
     }
     report_.failure = state_.reason();
@@ -95,22 +107,59 @@ class Runner {
   }
 
   /// Waits for the others a moment. False when the run is to end.
-  bool look(const char* phase) {
+  bool look(const Progress::Step& step) {
     std::this_thread::sleep_for(kLook);
-    if (options_.progress && looks_++ % 10 == 0) show(phase);
+    if (options_.progress && looks_++ % kLooksBetweenLines == 0) {
+      std::fprintf(stderr, "\r\033[K%s", progress_.line(step, read_clock().mono_ns).c_str());
+    }
     if (interrupted_.load()) state_.fail("interrupted");
     if (seconds_since(begin_ns_) > options_.timeout_seconds) {
-      state_.fail(std::string{"--timeout has passed while "} + phase);
+      state_.fail(std::string{"--timeout has passed while "} + step.phase);
     }
     return !state_.failed();
   }
 
-  void show(const char* phase) {
-    std::fprintf(stderr, "\r\033[K%s: %llu of %u streams, %llu of %llu published, %llu deliveries",
-                 phase, static_cast<unsigned long long>(total(&ReaderCounters::open)),
-                 plan_.streams, static_cast<unsigned long long>(publisher_->acknowledged()),
-                 static_cast<unsigned long long>(plan_.publications),
-                 static_cast<unsigned long long>(total(&ReaderCounters::deliveries)));
+  /// Waits until `count()` is `step.total`. Fails the run with `stuck`, if that is given, when
+  /// nothing of it happens for long. False when the run is to end.
+  template <class Count>
+  bool await(Progress::Step step, Count&& count, const char* stuck = nullptr) {
+    std::uint64_t activity = 0;
+    std::uint64_t quiet_since_ns = read_clock().mono_ns;
+    while ((step.done = count()) < step.total) {
+      if (!look(step)) return false;
+      const std::uint64_t now_activity =
+          step.done + acknowledged() + total(&ReaderCounters::deliveries) +
+          total(&ReaderCounters::open) + total(&ReaderCounters::opens_failed);
+      if (now_activity != activity) quiet_since_ns = read_clock().mono_ns;
+      activity = now_activity;
+      if (stuck != nullptr && seconds_since(quiet_since_ns) > options_.quiet_seconds)
+        state_.fail(stuck);
+    }
+    return true;
+  }
+
+  bool await_seconds(const char* phase, double seconds) {
+    const std::uint64_t since_ns = read_clock().mono_ns;
+    while (seconds_since(since_ns) < seconds) {
+      const Progress::Step step{.phase = phase,
+                                .done = static_cast<std::uint64_t>(seconds_since(since_ns)),
+                                .total = static_cast<std::uint64_t>(seconds),
+                                .unit = "s"};
+      if (!look(step)) return false;
+    }
+    return true;
+  }
+  bool settle(const char* phase) { return await_seconds(phase, options_.settle_seconds); }
+
+  [[nodiscard]] std::uint64_t acknowledged() const {
+    std::uint64_t sum = 0;
+    for (const auto& publisher : publishers_) sum += publisher->acknowledged();
+    return sum;
+  }
+
+  [[nodiscard]] bool all_published() const {
+    return std::all_of(publishers_.begin(), publishers_.end(),
+                       [](const auto& publisher) { return publisher->done(); });
   }
 
   void start_listener() {
@@ -132,27 +181,22 @@ class Runner {
 
   bool open_streams() {
     const std::uint64_t begin_ns = read_clock().mono_ns;
-    bool going_on = true;
-    while (going_on && (total(&ReaderCounters::open) < plan_.streams ||
-                        heard(&ListenerCounters::ready) < plan_.subscribers)) {
-      going_on = look("opening");
-    }
+    const bool going_on =
+        await({.phase = "opening",
+               .total = std::uint64_t{plan_.streams} + plan_.subscribers,
+               .unit = "streams"},
+              [this] { return total(&ReaderCounters::open) + heard(&ListenerCounters::ready); });
     report_.open_seconds = seconds_since(begin_ns);
     report_.open = total(&ReaderCounters::open);
     return going_on;
   }
 
   bool hold() {
-    const std::uint64_t opened_ns = read_clock().mono_ns;
-    while (seconds_since(opened_ns) < kSettleSeconds) {
-      if (!look("opening")) return false;
-    }
+    if (!settle("opening")) return false;
     measure(&Report::Server::idle_begin, true);
     watch(&WatchedReport::idle_begin);
     const std::uint64_t begin_ns = read_clock().mono_ns;
-    while (seconds_since(begin_ns) < options_.hold_seconds) {
-      if (!look("holding")) return false;
-    }
+    if (!await_seconds("holding", options_.hold_seconds)) return false;
     report_.hold_seconds = options_.hold_seconds > 0 ? seconds_since(begin_ns) : 0;
     watch(&WatchedReport::idle_end);
     measure(&Report::Server::idle_end, true);
@@ -160,34 +204,75 @@ class Runner {
     return true;
   }
 
-  bool begin_publishing() {
+  bool begin_measuring() {
     if (plan_.publications == 0) return true;
     measure(&Report::Server::publish_begin, false);
     watch(&WatchedReport::publish_begin);
+    report_.deliveries_before = total(&ReaderCounters::deliveries);
     measured_since_ns_ = read_clock().mono_ns;
-    threads_.emplace_back([this] { publisher_->run(); });
+    return !state_.failed();
+  }
+
+  bool begin_publishing() {
+    if (plan_.publications == 0) return true;
+    state_.allow(plan_.storm_at.value_or(kAllEvents));
+    for (auto& publisher : publishers_) {
+      threads_.emplace_back([&publisher] { publisher->run(); });
+    }
     return !state_.failed();
   }
 
   /// Waits for what is published before the storm to arrive everywhere, so that each stream comes
-  /// back with the newest ID and nothing is replayed.
+  /// back with the newest ID.
   bool await_calm() {
-    const std::uint64_t expected = deliveries_of_first(*plan_.storm_at);
-    std::uint64_t arrived = 0;
-    std::uint64_t quiet_since_ns = read_clock().mono_ns;
-    while (publisher_->acknowledged() < *plan_.storm_at ||
-           total(&ReaderCounters::deliveries) < expected) {
-      if (!look("publishing")) return false;
-      const std::uint64_t now_arrived = total(&ReaderCounters::deliveries);
-      if (now_arrived != arrived || publisher_->acknowledged() < *plan_.storm_at) {
-        quiet_since_ns = read_clock().mono_ns;
-      }
-      arrived = now_arrived;
-      if (seconds_since(quiet_since_ns) > kQuietSeconds) {
-        state_.fail("events did not arrive everywhere before the storm");
-      }
+    return await({.phase = "publishing", .total = *plan_.storm_at, .unit = "published"},
+                 [this] { return acknowledged(); }) &&
+           await(
+               {.phase = "delivering",
+                .total = deliveries_of_first(*plan_.storm_at),
+                .unit = "deliveries"},
+               [this] { return total(&ReaderCounters::deliveries); },
+               "events did not arrive everywhere before the storm");
+  }
+
+  /// What the streams that come back, from `first` on, are to get of what they missed.
+  [[nodiscard]] std::uint64_t missed_by_all_from(std::uint32_t first) const {
+    std::vector<std::uint64_t> of_topic(plan_.topic_count());
+    for (std::uint32_t topic = 0; topic < of_topic.size(); ++topic) {
+      of_topic[topic] = plan_.missed_of(topic);
     }
-    return true;
+    std::uint64_t sum = 0;
+    for (std::uint32_t stream = first; stream < plan_.streams; ++stream) {
+      sum += of_topic[plan_.topic_of(stream)];
+    }
+    return sum;
+  }
+
+  bool publish_missed(const char* phase) {
+    state_.allow(plan_.missed().end);
+    return await({.phase = phase, .total = plan_.missed().end, .unit = "published"},
+                 [this] { return acknowledged(); }) &&
+           settle(phase);
+  }
+
+  /// From the first connection that was begun again to the last stream's return, in seconds.
+  [[nodiscard]] double seconds_of_return() const {
+    std::uint64_t began_ns = ~std::uint64_t{0};
+    std::uint64_t ended_ns = 0;
+    for (const auto& reader : readers_) {
+      const std::uint64_t reader_began_ns = reader->counters().return_began_ns.get();
+      if (reader_began_ns > 0) began_ns = std::min(began_ns, reader_began_ns);
+      ended_ns = std::max(ended_ns, reader->counters().last_return_ns.get());
+    }
+    return ended_ns > began_ns ? static_cast<double>(ended_ns - began_ns) / 1e9 : 0;
+  }
+
+  [[nodiscard]] bool await_return(const char* phase, std::uint64_t streams) {
+    return await(
+               {.phase = phase, .total = streams, .unit = "streams back"},
+               [this] { return total(&ReaderCounters::returned); },
+               "streams did not come back with all that they had missed") &&
+           settle(phase);
   }
 
   bool storm() {
@@ -195,26 +280,67 @@ class Runner {
     if (!await_calm()) return false;
     const std::uint64_t failed_before = total(&ReaderCounters::opens_failed);
     StormReport& storm = report_.storm.emplace();
+    storm.missed = plan_.storm_missed;
+    storm.missed_expected = missed_by_all_from(0);
     measure(&Report::Server::storm_begin, false);
     state_.begin_storm();
     bool going_on = true;
-    while (going_on && total(&ReaderCounters::storm_returned) < plan_.streams) {
-      going_on = look("storm");
+    if (plan_.storm_missed > 0) {
+      going_on = await({.phase = "closing", .total = plan_.streams, .unit = "streams closed"},
+                       [this] { return total(&ReaderCounters::storm_closed); }) &&
+                 publish_missed("publishing what is missed");
+      measure(&Report::Server::return_begin, false);
+      state_.open_again();
     }
-    const std::uint64_t back_ns = read_clock().mono_ns;
-    while (going_on && seconds_since(back_ns) < kSettleSeconds) going_on = look("storm");
+    going_on = going_on && await_return("storm", plan_.streams);
     measure(&Report::Server::storm_end, false);
     storm.closed = total(&ReaderCounters::storm_closed);
-    storm.returned = total(&ReaderCounters::storm_returned);
+    storm.returned = total(&ReaderCounters::returned);
+    storm.missed_arrived = total(&ReaderCounters::missed_arrived);
     storm.opens_failed = total(&ReaderCounters::opens_failed) - failed_before;
-    std::uint64_t began_ns = back_ns;
+    storm.reopen_seconds = seconds_of_return();
+    std::uint64_t began_ns = ~std::uint64_t{0};
     std::uint64_t ended_ns = 0;
     for (const auto& reader : readers_) {
       began_ns = std::min(began_ns, reader->counters().storm_began_ns.get());
-      ended_ns = std::max(ended_ns, reader->counters().storm_last_return_ns.get());
+      ended_ns = std::max(ended_ns, reader->counters().last_return_ns.get());
     }
     if (ended_ns > began_ns) storm.seconds = static_cast<double>(ended_ns - began_ns) / 1e9;
-    state_.end_storm();
+    state_.allow(kAllEvents);
+    return going_on;
+  }
+
+  /// Waits until stream 0 is open and knows an ID, if need be that of an event that does not count.
+  bool await_position() {
+    const auto told = [this] { return std::uint64_t{state_.has_position()}; };
+    const Progress::Step step{.phase = "looking for a position", .total = 1, .unit = "streams"};
+    if (!await(step, [this] { return total(&ReaderCounters::open); })) return false;
+    const std::uint64_t since_ns = read_clock().mono_ns;
+    while (!state_.has_position() && seconds_since(since_ns) < kPositionSeconds) {
+      if (!look(step)) return false;
+    }
+    if (!state_.has_position()) state_.want_lead();
+    return await(step, told, "--replay: the server's events have no ID to go on from");
+  }
+
+  bool replay() {
+    state_.allow(0);
+    for (auto& publisher : publishers_) {
+      threads_.emplace_back([&publisher] { publisher->run(); });
+    }
+    if (!await_position() || !publish_missed("publishing what is missed")) return false;
+    ReplayReport& replay = report_.replay.emplace();
+    replay.events = plan_.replay;
+    replay.streams = plan_.streams - 1;
+    replay.expected = missed_by_all_from(1);
+    measure(&Report::Server::return_begin, false);
+    state_.open_again();
+    const bool going_on = await_return("replay", replay.streams);
+    measure(&Report::Server::return_end, false);
+    replay.returned = total(&ReaderCounters::returned);
+    replay.arrived = total(&ReaderCounters::missed_arrived);
+    replay.seconds = report_.open_seconds = seconds_of_return();
+    report_.open = total(&ReaderCounters::open);
     return going_on;
   }
 
@@ -223,14 +349,21 @@ class Runner {
       report_.kernel_end = read_kernel();
       return true;
     }
+    state_.allow(kAllEvents);
+    const std::uint64_t events = plan_.publications + plan_.topic_publications;
     bool going_on = true;
-    while (going_on && !publisher_->done()) going_on = look("publishing");
+    while (going_on && !all_published()) {
+      going_on = look(
+          {.phase = "publishing", .done = acknowledged(), .total = events, .unit = "published"});
+    }
     report_.expected = deliveries_to(false);
     const std::uint64_t expected = report_.expected + messages_to_hear();
     std::uint64_t arrived = everything_arrived();
     std::uint64_t quiet_since_ns = read_clock().mono_ns;
-    while (going_on && arrived < expected && seconds_since(quiet_since_ns) < kQuietSeconds) {
-      going_on = look("delivering");
+    while (going_on && arrived < expected &&
+           seconds_since(quiet_since_ns) < options_.quiet_seconds) {
+      going_on =
+          look({.phase = "delivering", .done = arrived, .total = expected, .unit = "deliveries"});
       const std::uint64_t now_arrived = everything_arrived();
       if (now_arrived != arrived) quiet_since_ns = read_clock().mono_ns;
       arrived = now_arrived;
@@ -239,7 +372,7 @@ class Runner {
     measure(&Report::Server::publish_end, false);
     watch(&WatchedReport::publish_end);
     // A duplicate would come after the last one that is due.
-    std::this_thread::sleep_for(std::chrono::milliseconds{100});
+    std::this_thread::sleep_for(kDuplicates);
     measure(&Report::Server::published, true);
     report_.kernel_end = read_kernel();
     return going_on;
@@ -251,17 +384,15 @@ class Runner {
   }
 
   [[nodiscard]] std::uint64_t messages_to_hear() const {
-    return publisher_->done() ? publisher_->acknowledged() * plan_.subscribers : 0;
+    return all_published() ? acknowledged() * plan_.subscribers : 0;
   }
 
   /// Waits for what somebody else publishes on the channel.
   bool await_others() {
-    bool going_on = true;
-    while (going_on &&
-           heard(&ListenerCounters::others) < plan_.others_messages * plan_.subscribers) {
-      going_on = look("listening");
-    }
-    return going_on;
+    return await({.phase = "listening",
+                  .total = plan_.others_messages * plan_.subscribers,
+                  .unit = "messages of others"},
+                 [this] { return heard(&ListenerCounters::others); });
   }
 
   /// Reads the stalled streams until each stands at the newest event.
@@ -275,8 +406,9 @@ class Runner {
     bool going_on = true;
     state_.resume();
     while (going_on && settled < stalled.expected &&
-           seconds_since(quiet_since_ns) < kQuietSeconds) {
-      going_on = look("resuming");
+           seconds_since(quiet_since_ns) < options_.quiet_seconds) {
+      going_on =
+          look({.phase = "resuming", .done = settled, .total = stalled.expected, .unit = "events"});
       const std::uint64_t now_settled = total(&ReaderCounters::stalled_deliveries) +
                                         total(&ReaderCounters::stalled_skipped) +
                                         total(&ReaderCounters::stalled_unannounced);
@@ -284,31 +416,41 @@ class Runner {
       settled = now_settled;
     }
     stalled.seconds = seconds_since(begin_ns);
-    std::this_thread::sleep_for(std::chrono::milliseconds{100});  // for duplicates
+    std::this_thread::sleep_for(kDuplicates);
     return going_on;
   }
 
   /// How many deliveries make the run complete, on the stalled streams or on the others. Only
-  /// exact when the publisher is done.
+  /// exact when everything is published.
   [[nodiscard]] std::uint64_t deliveries_to(bool stalled) const {
-    return publisher_->done() ? deliveries_of(publisher_->published(), stalled) : 0;
-  }
-
-  /// The same for the first `events` of the plan, on the streams that always read.
-  [[nodiscard]] std::uint64_t deliveries_of_first(std::uint64_t events) const {
-    std::vector<std::uint64_t> published;
-    for (std::uint32_t lane = 0; lane < plan_.publishers; ++lane) {
-      published.push_back(plan_.events_of_lane(lane, events));
+    if (!all_published()) return 0;
+    std::uint64_t sum = 0;
+    for (const auto& publisher : publishers_) {
+      sum += deliveries_of(publisher->traffic(), publisher->published(), stalled);
     }
-    return deliveries_of(published, false);
+    return sum;
   }
 
-  [[nodiscard]] std::uint64_t deliveries_of(const std::vector<std::uint64_t>& published,
+  /// The same for the first `events` of the main traffic, on the streams that always read.
+  [[nodiscard]] std::uint64_t deliveries_of_first(std::uint64_t events) const {
+    const Traffic traffic = plan_.main_traffic();
+    std::vector<std::uint64_t> published;
+    for (std::uint32_t lane = 0; lane < traffic.lanes; ++lane) {
+      published.push_back(traffic.events_of_lane(lane, events));
+    }
+    return deliveries_of(traffic, published, false);
+  }
+
+  /// `published` has the count for each lane of the traffic.
+  [[nodiscard]] std::uint64_t deliveries_of(const Traffic& traffic,
+                                            const std::vector<std::uint64_t>& published,
                                             bool stalled) const {
     std::uint64_t expected = 0;
     std::vector<std::uint64_t> of_topic(plan_.topic_count(), 0);
     for (std::uint32_t topic = 0; topic < plan_.topic_count(); ++topic) {
-      for (const std::uint64_t lane : published) of_topic[topic] += plan_.share_of(topic, lane);
+      for (std::uint32_t lane = 0; lane < traffic.lanes; ++lane) {
+        of_topic[topic] += plan_.share_of_lane(traffic.first_lane + lane, topic, published[lane]);
+      }
     }
     for (std::uint32_t stream = 0; stream < plan_.streams; ++stream) {
       if (plan_.is_stalled(stream) == stalled) expected += of_topic[plan_.topic_of(stream)];
@@ -323,8 +465,11 @@ class Runner {
     report_.dropped = dropped;
     report_.opens_failed = total(&ReaderCounters::opens_failed);
     report_.reconnects = total(&ReaderCounters::reconnects);
-    report_.published = publisher_->acknowledged();
-    report_.deferred = publisher_->deferred();
+    report_.published = acknowledged();
+    for (const auto& publisher : publishers_) {
+      report_.deferred += publisher->deferred();
+      report_.publisher_cpu_ns += publisher->cpu_ns();
+    }
     report_.deliveries = total(&ReaderCounters::deliveries);
     report_.duplicates = total(&ReaderCounters::duplicates);
     report_.late = total(&ReaderCounters::late);
@@ -342,24 +487,42 @@ class Runner {
       if (!report_.tls) report_.tls.emplace();
       report_.tls->merge(reader->tls()->report());
     }
-    report_.answer = publisher_->latency();
-    report_.receivers_min = publisher_->receivers_min();
-    report_.receivers_max = publisher_->receivers_max();
-    report_.publisher_cpu_ns = publisher_->cpu_ns();
-    const std::vector<std::uint64_t> published = publisher_->published();
+    const Publisher& main = *publishers_.front();
+    report_.answer = main.latency();
+    report_.receivers_min = main.receivers_min();
+    report_.receivers_max = main.receivers_max();
     std::uint64_t last_arrival_ns = 0;
     for (const auto& reader : readers_) {
-      report_.missing += reader->missing(published);
+      report_.missing += reader->missing(main.traffic(), main.published());
       report_.latency.merge(reader->latency());
       report_.reader_cpu_ns += reader->cpu_ns();
       last_arrival_ns = std::max(last_arrival_ns, reader->counters().last_arrival_ns.get());
+      if (report_.storm) report_.storm->back.merge(reader->return_latency());
+      if (report_.replay) report_.replay->complete.merge(reader->return_latency());
     }
     const auto seconds_between = [](std::uint64_t from_ns, std::uint64_t to_ns) {
       return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) / 1e9 : 0;
     };
-    const std::uint64_t started_ns = publisher_->started_ns() + publisher_->paused_ns();
-    report_.publish_seconds = seconds_between(started_ns, publisher_->finished_ns());
+    const std::uint64_t started_ns = main.started_ns() + main.paused_ns();
+    report_.publish_seconds = seconds_between(started_ns, main.finished_ns());
     report_.delivery_seconds = seconds_between(started_ns, last_arrival_ns);
+    std::vector<std::uint64_t> published = main.published();
+    if (plan_.is_mixed()) {
+      const Publisher& topics = *publishers_.back();
+      MixedReport& mixed = report_.mixed.emplace();
+      mixed.published = topics.acknowledged();
+      mixed.expected = deliveries_of(topics.traffic(), topics.published(), false);
+      mixed.deliveries = total(&ReaderCounters::topic_deliveries);
+      mixed.publish_seconds = seconds_between(topics.started_ns(), topics.finished_ns());
+      mixed.answer = topics.latency();
+      for (const auto& reader : readers_) {
+        mixed.latency.merge(reader->topic_latency());
+        mixed.missing += reader->missing(topics.traffic(), topics.published());
+      }
+      report_.missing += mixed.missing;
+      const auto of_topics = topics.published();
+      published.insert(published.end(), of_topics.begin(), of_topics.end());
+    }
     if (listener_) {
       const ListenerCounters& counters = listener_->counters();
       report_.heard = {.subscribers = plan_.subscribers,
@@ -383,9 +546,10 @@ class Runner {
   RunState state_;
   Report report_;
   std::vector<std::unique_ptr<Reader>> readers_;
-  std::unique_ptr<Publisher> publisher_;
-  std::unique_ptr<Listener> listener_;  ///< none without bare subscribers
+  std::vector<std::unique_ptr<Publisher>> publishers_;  ///< of each traffic
+  std::unique_ptr<Listener> listener_;                  ///< none without bare subscribers
   std::vector<std::thread> threads_;
+  Progress progress_;
   std::uint32_t looks_ = 0;
 };
 

@@ -20,14 +20,16 @@ struct RunOptions {
   std::vector<Watched> watched;  ///< whose CPU is told by thread
   double hold_seconds = 0;       ///< idle, between opening and publishing
   double timeout_seconds = 0;    ///< for the whole run
-  bool progress = false;         ///< a line on stderr that keeps changing
+  /// Between a phase and measuring what comes next: the server ends what belongs to the phase.
+  double settle_seconds = 0.5;
+  double quiet_seconds = 10;  ///< without any progress, after which what has not come is missing
+  bool progress = false;      ///< a line on stderr that keeps changing
 };
 
 /// Opens the plan's streams, holds them, publishes, waits for the last delivery, reads the stalled
 /// streams if the plan says so, and tells. Always returns: after the timeout, after `interrupted`
 /// has become true, and, once everything is published, after ten seconds in which nothing arrived.
-/// Blocks; starts and ends the threads of
-/// the run.
+/// Blocks; starts and ends the threads of the run.
 [[nodiscard]] Report run(const Plan& plan, const RunOptions& options,
                          const std::atomic<bool>& interrupted);
 

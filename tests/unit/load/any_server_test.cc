@@ -91,6 +91,8 @@ Plan plan_for(const OtherServer& server) {
 Report run_with(const Plan& plan) {
   RunOptions options;
   options.timeout_seconds = 20;
+  options.settle_seconds = 0.02;
+  options.quiet_seconds = 0.3;
   const std::atomic<bool> interrupted{false};
   return run(plan, options, interrupted);
 }

@@ -33,6 +33,7 @@ Plan plan_for(const LoopbackRedis& redis) {
 Report run_with(const Plan& plan, double timeout_seconds = 20) {
   RunOptions options;
   options.timeout_seconds = timeout_seconds;
+  options.settle_seconds = 0.02;
   const std::atomic<bool> interrupted{false};
   return run(plan, options, interrupted);
 }

@@ -51,7 +51,7 @@ TEST(Plan, EventsGoRoundTheLanes) {
       for (std::uint32_t lane = 0; lane < plan.publishers; ++lane) {
         std::uint64_t counted = 0;
         for (std::uint64_t k = 0; k < count; ++k) counted += k % plan.publishers == lane ? 1 : 0;
-        EXPECT_EQ(plan.events_of_lane(lane, count), counted);
+        EXPECT_EQ(plan.main_traffic().events_of_lane(lane, count), counted);
       }
     }
   }

@@ -90,6 +90,8 @@ Report run_against(Script script) {
   plan.run = 7;
   RunOptions options;
   options.timeout_seconds = 20;
+  options.settle_seconds = 0.02;
+  options.quiet_seconds = 0.3;
   const std::atomic<bool> interrupted{false};
   Report report = run(plan, options, interrupted);
   EXPECT_EQ(report.failure, "");

@@ -95,9 +95,11 @@ Plan plan_for(const StormServer& server) {
   return plan;
 }
 
-Report run_with(const Plan& plan) {
+Report run_with(const Plan& plan, double settle_seconds = 0.02) {
   RunOptions options;
   options.timeout_seconds = 20;
+  options.settle_seconds = settle_seconds;
+  options.quiet_seconds = 0.3;
   const std::atomic<bool> interrupted{false};
   return run(plan, options, interrupted);
 }
@@ -153,7 +155,7 @@ TEST(Storm, IsNotPartOfTheLatencyAtARate) {
   StormServer server{open_again};
   Plan plan = plan_for(server);
   plan.rate = 200;
-  const Report report = run_with(plan);
+  const Report report = run_with(plan, 0.5);
   EXPECT_TRUE(report.good());
   EXPECT_EQ(report.deliveries, kStreams * kEvents);
   // The pause lasts half a second at least.
