@@ -116,6 +116,23 @@ class Memory(unittest.TestCase):
         self.assertIn("41.0", lines["page tables"])
 
 
+class Settings(unittest.TestCase):
+    """perf/90-ringcast.conf; nothing of it is set here."""
+
+    def test_each_setting_exists_in_this_kernel_or_may_be_missing(self):
+        lines = (PERF / "90-ringcast.conf").read_text().splitlines()
+        settings = [line for line in lines if line and not line.startswith("#")]
+        self.assertGreater(len(settings), 0)
+        # A namespace of the network other than the machine's first has only some of these.
+        first_network = pathlib.Path("/proc/sys/net/ipv4/tcp_mem").exists()
+        for line in settings:
+            name, equals, value = line.partition(" = ")
+            self.assertTrue(equals and value.replace(" ", "").isdigit(), line)
+            path = pathlib.Path("/proc/sys") / name.removeprefix("-").replace(".", "/")
+            elsewhere = name.startswith("net.") and not first_network
+            self.assertTrue(path.exists() or name.startswith("-") or elsewhere, line)
+
+
 class Complaints(unittest.TestCase):
     def test_each_tool_explains_itself(self):
         for tool in TOOLS:
