@@ -77,7 +77,7 @@ Result<void> ClientRing::adopt(std::uint32_t first_slot, std::span<const int> de
 }
 
 void ClientRing::open(std::uint32_t slot, const sockaddr* address, socklen_t address_bytes,
-                      std::string_view request, Receive receive) {
+                      std::string_view request, Receive receive, std::uint32_t bytes) {
   // A chain ends where a submission ends: keep its three entries together.
   if (io_uring_sq_space_left(&ring_) < 3) submit();
   io_uring_sqe& connect = entry();
@@ -89,19 +89,20 @@ void ClientRing::open(std::uint32_t slot, const sockaddr* address, socklen_t add
                      MSG_WAITALL | MSG_NOSIGNAL);
   send.flags |= IOSQE_FIXED_FILE | IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
   send.user_data = tag(Step::send, slot);
-  prepare_receive(slot, receive);
+  prepare_receive(slot, receive, bytes);
 }
 
-void ClientRing::receive(std::uint32_t slot, Receive receive) {
-  prepare_receive(slot, receive);
+void ClientRing::receive(std::uint32_t slot, Receive receive, std::uint32_t bytes) {
+  prepare_receive(slot, receive, bytes);
 }
 
-void ClientRing::prepare_receive(std::uint32_t slot, Receive receive) {
+void ClientRing::prepare_receive(std::uint32_t slot, Receive receive, std::uint32_t bytes) {
   io_uring_sqe& sqe = entry();
   if (receive == Receive::until_end) {
     io_uring_prep_recv_multishot(&sqe, static_cast<int>(slot), nullptr, 0, 0);
   } else {
-    io_uring_prep_recv(&sqe, static_cast<int>(slot), nullptr, options_.receive_buffer_bytes, 0);
+    io_uring_prep_recv(&sqe, static_cast<int>(slot), nullptr,
+                       bytes == 0 ? options_.receive_buffer_bytes : bytes, 0);
   }
   sqe.flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
   sqe.buf_group = kBufferGroup;

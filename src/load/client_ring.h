@@ -54,8 +54,9 @@ class ClientRing {
   /// Connects, sends the request and begins to receive. Address and request stay until a completion
   /// of the slot arrives.
   void open(std::uint32_t slot, const sockaddr* address, socklen_t address_bytes,
-            std::string_view request, Receive receive);
-  void receive(std::uint32_t slot, Receive receive);
+            std::string_view request, Receive receive, std::uint32_t bytes = 0);
+  /// `bytes`: at most so many at once; 0 = a buffer full. Only of Receive::once.
+  void receive(std::uint32_t slot, Receive receive, std::uint32_t bytes = 0);
   /// Completes in any case; `bytes` stay until then. One at a time, or their order is lost.
   void send_more(std::uint32_t slot, std::string_view bytes);
   /// Ends the connection; an armed receive completes with 0 or an error.
@@ -126,7 +127,7 @@ class ClientRing {
   }
   void give_back(std::uint16_t buffer);
   io_uring_sqe& entry();
-  void prepare_receive(std::uint32_t slot, Receive receive);
+  void prepare_receive(std::uint32_t slot, Receive receive, std::uint32_t bytes);
 
   Options options_;
   io_uring ring_{};

@@ -41,8 +41,12 @@ int main(int argc, char** argv) {
   auto& command = std::get<ringcast::load::Command>(read);
   handle_signals();
   command.plan.stretch = &stretch;
+  if (!command.scenario.empty() && command.options.progress) {
+    std::cerr << command.scenario << ": " << command.chosen << '\n';
+  }
 
-  const auto report = ringcast::load::run(command.plan, command.options, interrupted);
+  auto report = ringcast::load::run(command.plan, command.options, interrupted);
+  report.scenario = command.scenario;
   if (command.json_file == "-") {
     std::cout << report.json();
   } else {

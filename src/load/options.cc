@@ -16,6 +16,7 @@
 
 #include "load/payload.h"
 #include "load/request_fields.h"
+#include "load/scenario.h"
 
 namespace ringcast::load {
 namespace {
@@ -43,6 +44,10 @@ class Reading {
     plan.frame_bytes = 120;
     plan.streams_per_ring = default_streams_per_ring();
     plan.connecting_max = 512;
+    plan.slow_bytes_per_second = 1'000;
+    app_.add_option("SCENARIO", command_.scenario, "See the end")
+        ->check(CLI::IsMember(scenario_names()));
+    app_.footer(describe_scenarios());
     command_.options.timeout_seconds = 300;
     add_addresses();
     add_publishing();
@@ -64,8 +69,9 @@ class Reading {
       return Answer{asked ? 0 : kExitUsage, asked ? out.str() : complaint.str()};
     }
     for (const auto step :
-         {&Reading::read_addresses, &Reading::read_publishing, &Reading::prepare_tls,
-          &Reading::read_watched, &Reading::check_phases, &Reading::read_request_fields}) {
+         {&Reading::apply_scenario, &Reading::read_addresses, &Reading::read_publishing,
+          &Reading::prepare_tls, &Reading::read_watched, &Reading::check_phases,
+          &Reading::read_request_fields}) {
       if (const Refusal refused = (this->*step)()) {
         return Answer{kExitUsage, "ringcast-load: " + *refused + '\n'};
       }
@@ -78,6 +84,64 @@ class Reading {
   }
 
  private:
+  static std::vector<std::string> scenario_names() {
+    std::vector<std::string> names;
+    for (const Scenario& scenario : all_scenarios()) names.emplace_back(scenario.name);
+    return names;
+  }
+
+  [[nodiscard]] bool is_given(std::string_view option) {
+    return app_.get_option(std::string{option})->count() > 0;
+  }
+
+  /// Gives the options that the command line does not.
+  Refusal apply_scenario() {
+    const Scenario* const scenario = find_scenario(command_.scenario);
+    if (scenario == nullptr) return std::nullopt;
+    for (const auto& group : scenario->required) {
+      if (std::any_of(group.begin(), group.end(), [this](auto each) { return is_given(each); })) {
+        continue;
+      }
+      std::string names;
+      for (const std::string_view each : group) {
+        names.append(names.empty() ? "" : " or ").append(each);
+      }
+      return command_.scenario + " needs " + names;
+    }
+    std::vector<Scenario::Default> chosen;
+    for (const Scenario::Default& each : scenario->defaults) {
+      if (is_given(each.option)) continue;
+      CLI::Option* const option = app_.get_option(std::string{each.option});
+      option->add_result(each.value.empty() ? "true" : std::string{each.value});
+      option->run_callback();
+      chosen.push_back(each);
+    }
+    command_.chosen = describe(chosen);
+    if (!scenario->events_more || is_given("--events")) return std::nullopt;
+    Plan& plan = command_.plan;
+    plan.publications = storm_at_ + plan.storm_missed + plan.replay + *scenario->events_more;
+    command_.chosen += " --events " + std::to_string(plan.publications);
+    return std::nullopt;
+  }
+
+  /// A count, or a share of all streams.
+  Refusal read_part(std::string_view option, const std::string& text, std::uint32_t& out) const {
+    if (text.empty()) return std::nullopt;
+    double number = 0;
+    const char* const end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, number, std::chars_format::fixed);
+    const bool is_percent = read.ptr + 1 == end && *read.ptr == '%';
+    const bool is_share = is_percent || text.find('.') != std::string::npos;
+    if (is_percent) number /= 100;
+    const double most = is_share ? 1 : command_.plan.streams;
+    if (read.ec != std::errc{} || (read.ptr != end && !is_percent) ||
+        !(number >= 0 && number <= most)) {
+      return std::string{option} + ' ' + text + ": neither a count nor a share of the streams";
+    }
+    out = static_cast<std::uint32_t>(is_share ? number * command_.plan.streams : number);
+    return std::nullopt;
+  }
+
   void add_addresses() {
     Plan& plan = command_.plan;
     app_.add_option("--url", urls_,
@@ -166,11 +230,24 @@ class Reading {
                     "Streams and events go round this many topics; 0: no topic")
         ->capture_default_str()
         ->check(CLI::Range(0U, 1'000'000U));
-    app_.add_option("--stalled", plan.stalled,
-                    "Of the streams: not read after the response head, not checked");
+    app_.add_option("--stalled", stalled_,
+                    "Of the streams, a count or a share such as 0.05 or 5%: not read after the "
+                    "response head, not checked");
+    app_.add_option("--slow-readers", slow_readers_,
+                    "Of the others, a count or a share: read slowly; their latency is told apart");
+    app_.add_option("--slow-bytes-per-second", plan.slow_bytes_per_second,
+                    "What each of these reads at most")
+        ->capture_default_str()
+        ->check(CLI::Range(1U, 1U << 30));
+    app_.add_option("--late-buffer", plan.late_buffer_bytes,
+                    "SO_RCVBUF of streams that are stalled or slow, so that less is held for them "
+                    "between the ends. 0: the system's")
+        ->capture_default_str()
+        ->check(CLI::Range(0U, 1U << 30));
     app_.add_flag("--stalled-resume", plan.resume_stalled,
-                  "Read them once all others have everything: each must come to the newest event, "
-                  "in order, and be told by a `gap` of every hole. With --reconnect also if they "
+                  "Read these two kinds once all others have everything: each must come to the "
+                  "newest event, in order, and be told by a `gap` of every hole. With --reconnect "
+                  "also if they "
                   "were ended meanwhile");
     app_.add_flag("--reconnect", plan.reconnect,
                   "Open a stream that was ended again, with its Last-Event-ID");
@@ -347,9 +424,14 @@ class Reading {
 
   Refusal check_phases() {
     Plan& plan = command_.plan;
-    if (plan.stalled > plan.streams) return "--stalled: more than --streams";
-    if (plan.resume_stalled && (plan.stalled == 0 || plan.publications == 0)) {
-      return "--stalled-resume needs --stalled and --events";
+    if (auto refused = read_part("--stalled", stalled_, plan.stalled)) return refused;
+    if (auto refused = read_part("--slow-readers", slow_readers_, plan.slow)) return refused;
+    const bool any_late = plan.stalled > 0 || plan.slow > 0;
+    if (plan.stalled > plan.streams - plan.slow) {
+      return "--stalled and --slow-readers: more than --streams";
+    }
+    if (plan.resume_stalled && (!any_late || plan.publications == 0)) {
+      return "--stalled-resume needs --stalled or --slow-readers, and --events";
     }
     if (auto refused = check_mixed()) return refused;
     if (auto refused = check_replay()) return refused;
@@ -359,7 +441,7 @@ class Reading {
     if (storm_at_ > plan.publications || plan.storm_missed > plan.publications - storm_at_) {
       return "--storm and --storm-missed: more than --events";
     }
-    if (plan.stalled > 0) return "--storm: streams that are --stalled cannot come back";
+    if (any_late) return "--storm: streams that are --stalled or slow cannot come back";
     if (plan.is_mixed()) return "--storm cannot be mixed with --topic-rate";
     plan.storm_at = storm_at_;
     return std::nullopt;
@@ -390,10 +472,10 @@ class Reading {
     if (plan.replay == 0) return std::nullopt;
     if (plan.replay > plan.publications) return "--replay: more than --events";
     if (plan.streams < 2) return "--replay needs two --streams, one of which finds the position";
-    if (storm_->count() > 0 || plan.stalled > 0 || plan.is_mixed() || plan.subscribers > 0 ||
-        !plan.last_event_id.empty()) {
-      return "--replay cannot be combined with --storm, --stalled, --topic-rate, --subscribers or "
-             "--last-event-id";
+    if (storm_->count() > 0 || plan.stalled > 0 || plan.slow > 0 || plan.is_mixed() ||
+        plan.subscribers > 0 || !plan.last_event_id.empty()) {
+      return "--replay cannot be combined with --storm, --stalled, --slow-readers, --topic-rate, "
+             "--subscribers or --last-event-id";
     }
     return std::nullopt;
   }
@@ -436,6 +518,8 @@ class Reading {
   std::string publish_body_;
   std::vector<std::string> watched_;
   std::string tokens_file_;
+  std::string stalled_;
+  std::string slow_readers_;
   std::uint64_t storm_at_ = 0;
   tls::ClientOptions tls_;
   std::string tls_version_ = "1.3";

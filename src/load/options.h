@@ -10,6 +10,8 @@ namespace ringcast::load {
 
 /// What a command line asks for.
 struct Command {
+  std::string scenario;  ///< its name; empty = none
+  std::string chosen;    ///< the options that it chose
   Plan plan;
   RunOptions options;
   std::string json_file;  ///< empty: none, `-`: standard output

@@ -52,10 +52,13 @@ struct Plan {
   std::string last_event_id;            ///< every stream begins with it; empty = none
   std::vector<std::string> sources;  ///< addresses to connect from; empty = what the system picks
   std::uint32_t streams = 0;
-  std::uint32_t stalled = 0;    ///< of the streams: not read after their response head
-  bool resume_stalled = false;  ///< they are, once all others have everything
-  std::uint32_t topics = 0;     ///< 0 = events and streams without a topic
-  std::uint32_t threads = 1;    ///< that read
+  std::uint32_t stalled = 0;  ///< of the streams: not read after their response head
+  std::uint32_t slow = 0;     ///< of the streams, none of them stalled: read slowly
+  std::uint32_t slow_bytes_per_second = 0;
+  std::uint32_t late_buffer_bytes = 0;  ///< SO_RCVBUF of stalled and slow streams; 0 = the system's
+  bool resume_stalled = false;          ///< they are, once all others have everything
+  std::uint32_t topics = 0;             ///< 0 = events and streams without a topic
+  std::uint32_t threads = 1;            ///< that read
   std::uint32_t streams_per_ring = 0;
   std::uint32_t connecting_max = 0;  ///< not yet answered at any moment, for each thread
   std::uint32_t publishers = 1;      ///< connections; each is one lane of sequence numbers
@@ -162,10 +165,17 @@ struct Plan {
   [[nodiscard]] std::string topic_name(std::uint32_t topic) const {
     return "load-" + std::to_string(topic);
   }
-  /// Spreads the stalled streams evenly over all.
+  /// Stalled or slow. These streams are spread evenly over all.
+  [[nodiscard]] bool is_late(std::uint32_t stream) const {
+    return is_of_share(stream, stalled + slow, streams);
+  }
   [[nodiscard]] bool is_stalled(std::uint32_t stream) const {
-    const std::uint64_t below = std::uint64_t{stream} * stalled / streams;
-    return (std::uint64_t{stream} + 1) * stalled / streams != below;
+    if (!is_late(stream)) return false;
+    const std::uint64_t late_before = std::uint64_t{stream} * (stalled + slow) / streams;
+    return is_of_share(late_before, stalled, stalled + slow);
+  }
+  [[nodiscard]] bool is_slow(std::uint32_t stream) const {
+    return slow > 0 && is_late(stream) && !is_stalled(stream);
   }
   /// Of the first `published` events of a lane, those that a stream with this topic is to receive:
   /// the events of a lane go round the topics, beginning with topic 0.
@@ -178,6 +188,13 @@ struct Plan {
                                             std::uint64_t published) const {
     return topics_of_lane(lane) == 1 ? static_cast<std::uint32_t>(published)
                                      : share_of(topic, published);
+  }
+
+ private:
+  /// Whether `index` is among the `part` that are picked of `whole`, spread evenly.
+  [[nodiscard]] static bool is_of_share(std::uint64_t index, std::uint64_t part,
+                                        std::uint64_t whole) {
+    return (index + 1) * part / whole != index * part / whole;
   }
 };
 

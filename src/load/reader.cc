@@ -21,6 +21,10 @@ constexpr unsigned kDrainMax = 2048;  // completions of one ring before the othe
 constexpr int kWaitMs = 50;
 constexpr std::uint64_t kRetryNs = 200 * kNsPerMs;
 constexpr std::string_view kGapName = "gap";
+/// A slow stream reads so often, unless that were a few bytes each time, or more than a buffer.
+constexpr std::uint32_t kSlowReadsPerSecond = 10;
+constexpr std::uint32_t kSlowBytesMin = 64;
+constexpr std::uint32_t kSlowBytesMax = 4096;
 
 }  // namespace
 
@@ -100,6 +104,7 @@ void Reader::run() {
     now_ns_ = read_clock().mono_ns;
     open_some();
     if (state_.resuming() && !resuming_) resume_stalled();
+    if (!paced_.empty()) receive_paced();
     if (state_.storming() && !storming_) begin_storm();
     if (!opened_again_) open_again();
     turn.swap(unfinished);
@@ -120,10 +125,10 @@ void Reader::run() {
 int Reader::wait_ms() const {
   const bool room = connecting_ < plan_.connecting_max;
   if (room && fresh_ < fresh_end_) return 0;
-  if (!room || reopen_.empty()) return kWaitMs;
-  if (reopen_.top().due_ns <= now_ns_) return 0;
-  const std::uint64_t ms = (reopen_.top().due_ns - now_ns_) / kNsPerMs + 1;
-  return static_cast<int>(std::min<std::uint64_t>(ms, kWaitMs));
+  std::uint64_t due_ns = now_ns_ + kWaitMs * kNsPerMs;
+  if (room && !reopen_.empty()) due_ns = std::min(due_ns, reopen_.top().due_ns);
+  if (!paced_.empty()) due_ns = std::min(due_ns, paced_.top().due_ns);
+  return due_ns <= now_ns_ ? 0 : static_cast<int>((due_ns - now_ns_ + kNsPerMs - 1) / kNsPerMs);
 }
 
 void Reader::open_some() {
@@ -151,6 +156,10 @@ void Reader::open_neighbours(std::uint32_t first, std::uint32_t count) {
       break;
     }
     descriptors[made] = descriptor.value();
+    if (plan_.late_buffer_bytes > 0 && plan_.is_late(first_ + first + made)) {
+      const auto bytes = static_cast<int>(plan_.late_buffer_bytes);
+      setsockopt(descriptors[made], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    }
   }
   ClientRing& ring = ring_of(first);
   auto adopted =
@@ -165,7 +174,7 @@ void Reader::open_neighbours(std::uint32_t first, std::uint32_t count) {
     const std::string_view first_bytes =
         url.secure ? tls_->begin(stream, url.tls) : request_for(stream);
     ring.open(slot_of(stream), url.socket_address(), url.address_bytes, first_bytes,
-              receive_mode(stream));
+              receive_mode(stream), receive_bytes(stream));
   }
   connecting_ += made;
   ring.submit();
@@ -187,8 +196,27 @@ std::string_view Reader::request_for(std::uint32_t stream) {
 }
 
 ClientRing::Receive Reader::receive_mode(std::uint32_t stream) const {
-  return plan_.is_stalled(first_ + stream) && !resuming_ ? ClientRing::Receive::once
-                                                         : ClientRing::Receive::until_end;
+  return !resuming_ && plan_.is_late(first_ + stream) ? ClientRing::Receive::once
+                                                      : ClientRing::Receive::until_end;
+}
+
+std::uint32_t Reader::receive_bytes(std::uint32_t stream) const {
+  if (plan_.slow == 0 || !plan_.is_slow(first_ + stream)) return 0;
+  return std::clamp(plan_.slow_bytes_per_second / kSlowReadsPerSecond, kSlowBytesMin,
+                    kSlowBytesMax);
+}
+
+void Reader::receive_paced() {
+  std::vector<bool> touched(rings_.size(), false);
+  while (!paced_.empty() && (resuming_ || paced_.top().due_ns <= now_ns_)) {
+    const std::uint32_t stream = paced_.top().stream;
+    paced_.pop();
+    ring_of(stream).receive(slot_of(stream), receive_mode(stream), receive_bytes(stream));
+    touched[stream / per_ring_] = true;
+  }
+  for (std::size_t ring = 0; ring < rings_.size(); ++ring) {
+    if (touched[ring]) rings_[ring]->submit();
+  }
 }
 
 void Reader::resume_stalled() {
@@ -260,10 +288,12 @@ void Reader::handle(std::uint32_t ring, const ClientRing::Completion& completion
   }
   const auto mode = receive_mode(stream);
   if (mode == ClientRing::Receive::once && streams_[stream].phase == Phase::live) {
-    parked_.push_back(stream);
+    if (!plan_.is_slow(first_ + stream)) return parked_.push_back(stream);
+    const auto received = static_cast<std::uint64_t>(std::max(completion.result, 0));
+    paced_.push({now_ns_ + received * kNsPerSecond / plan_.slow_bytes_per_second, stream});
     return;
   }
-  rings_[ring]->receive(completion.slot, mode);
+  rings_[ring]->receive(completion.slot, mode, receive_bytes(stream));
 }
 
 void Reader::take_input(std::uint32_t stream, std::string_view bytes) {
@@ -371,9 +401,7 @@ void Reader::take_event(std::uint32_t stream, const Event& event) {
     counters_.misrouted.add();
     return;
   }
-  if (plan_.is_stalled(global)) {
-    return take_late_event(stream, stamp->lane, stamp->sequence / topics);
-  }
+  if (plan_.is_late(global)) return take_late_event(stream, *stamp, stamp->sequence / topics);
   const auto arrival = sequences_.arrive(stream, stamp->lane, stamp->sequence / topics);
   if (arrival == SequenceTable::Arrival::duplicate) {
     counters_.duplicates.add();
@@ -413,12 +441,17 @@ void Reader::remember_id(std::uint32_t stream, std::string_view id) {
   if (is_sought && !id.empty()) state_.tell_position(id);
 }
 
-void Reader::take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index) {
-  const std::uint32_t due = sequences_.due(stream, lane);
-  const bool told = gaps_.take(stream, lane);
-  switch (sequences_.arrive(stream, lane, index)) {
+void Reader::take_late_event(std::uint32_t stream, const Stamp& stamp, std::uint32_t index) {
+  const bool slow = plan_.is_slow(first_ + stream);
+  const std::uint32_t due = sequences_.due(stream, stamp.lane);
+  const bool told = gaps_.take(stream, stamp.lane);
+  switch (sequences_.arrive(stream, stamp.lane, index)) {
     case SequenceTable::Arrival::ahead:
-      (told ? counters_.stalled_skipped : counters_.stalled_unannounced).add(index - due);
+      if (told) {
+        (slow ? counters_.slow_skipped : counters_.stalled_skipped).add(index - due);
+      } else {
+        (slow ? counters_.slow_unannounced : counters_.stalled_unannounced).add(index - due);
+      }
       break;
     case SequenceTable::Arrival::next:
       break;
@@ -427,7 +460,9 @@ void Reader::take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint
     case SequenceTable::Arrival::duplicate:
       return counters_.duplicates.add();
   }
-  counters_.stalled_deliveries.add();
+  if (!slow) return counters_.stalled_deliveries.add();
+  counters_.slow_deliveries.add();
+  slow_latency_.record(now_ns_ > stamp.sent_ns ? now_ns_ - stamp.sent_ns : 0);
 }
 
 void Reader::receive_ended(std::uint32_t stream, std::int32_t error) {
@@ -460,7 +495,9 @@ void Reader::connection_ended(std::uint32_t stream, std::int32_t error) {
   if (was_live) {
     counters_.open.sub();
     counters_.dropped.add();
-    if (plan_.is_stalled(first_ + stream)) counters_.stalled_dropped.add();
+    if (plan_.is_late(first_ + stream)) {
+      (plan_.is_slow(first_ + stream) ? counters_.slow_dropped : counters_.stalled_dropped).add();
+    }
     if (malformed) state_.fail("the server sent what is no chunked coding");
     if (plan_.reconnect) reopen_.push({now_ns_ + kRetryNs, stream});
     return;
@@ -495,7 +532,7 @@ std::uint64_t Reader::missing(const Traffic& traffic,
                               std::span<const std::uint64_t> published) const {
   std::uint64_t count = 0;
   for (std::uint32_t stream = 0; stream < streams_.size(); ++stream) {
-    if (plan_.is_stalled(first_ + stream)) continue;
+    if (plan_.is_late(first_ + stream)) continue;
     const std::uint32_t topic = plan_.topic_of(first_ + stream);
     for (std::uint32_t i = 0; i < traffic.lanes; ++i) {
       const std::uint32_t lane = traffic.first_lane + i;

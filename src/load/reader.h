@@ -46,6 +46,12 @@ struct ReaderCounters {
   Counter stalled_unannounced;
   Counter stalled_dropped;  ///< that the server had ended
 
+  /// The same of the streams that read slowly.
+  Counter slow_deliveries;
+  Counter slow_skipped;
+  Counter slow_unannounced;
+  Counter slow_dropped;
+
   /// Of the storm: the moment before the first stream was closed, and streams closed.
   Counter storm_began_ns;
   Counter storm_closed;
@@ -87,6 +93,8 @@ class Reader {
   [[nodiscard]] const Latency& latency() const { return latency_; }
   /// Of single topics in a mixed run, which are not in `latency`.
   [[nodiscard]] const Latency& topic_latency() const { return topic_latency_; }
+  /// Of the streams that read slowly, which are not in `latency`.
+  [[nodiscard]] const Histogram& slow_latency() const { return slow_latency_; }
   /// Nanoseconds from when a stream's connection was begun to when it was back.
   [[nodiscard]] const Histogram& return_latency() const { return return_latency_; }
   /// None if no server of the plan speaks TLS.
@@ -112,11 +120,12 @@ class Reader {
   static constexpr std::uint8_t kAttemptsMax = 5;
   static constexpr std::size_t kIdBytesMax = kKeptBytes - 1;  // longer ones may have been cut
 
-  struct Reopen {
+  struct Later {
     std::uint64_t due_ns;
     std::uint32_t stream;
-    bool operator>(const Reopen& other) const { return due_ns > other.due_ns; }
+    bool operator>(const Later& other) const { return due_ns > other.due_ns; }
   };
+  using Timers = std::priority_queue<Later, std::vector<Later>, std::greater<>>;
 
   [[nodiscard]] Result<void> create_rings();
   void open_some();
@@ -136,8 +145,9 @@ class Reader {
   void take_event(std::uint32_t stream, const Event& event);
   /// What the stream would go on from (WHATWG HTML, section 9.2.6: an ID with NUL is none).
   void remember_id(std::uint32_t stream, std::string_view id);
-  void take_late_event(std::uint32_t stream, std::uint32_t lane, std::uint32_t index);
+  void take_late_event(std::uint32_t stream, const Stamp& stamp, std::uint32_t index);
   void resume_stalled();
+  void receive_paced();
   void begin_storm();
   void became_live(std::uint32_t stream);
   /// The stream is open: whether it is also back.
@@ -148,6 +158,8 @@ class Reader {
   [[nodiscard]] ClientRing& ring_of(std::uint32_t stream) { return *rings_[stream / per_ring_]; }
   [[nodiscard]] std::uint32_t slot_of(std::uint32_t stream) const { return stream % per_ring_; }
   [[nodiscard]] ClientRing::Receive receive_mode(std::uint32_t stream) const;
+  /// What a receive takes at most; 0 = as much as there is.
+  [[nodiscard]] std::uint32_t receive_bytes(std::uint32_t stream) const;
   [[nodiscard]] int wait_ms() const;
 
   const Plan& plan_;
@@ -159,6 +171,7 @@ class Reader {
   ReaderCounters counters_;
   Latency latency_;
   Latency topic_latency_;
+  Histogram slow_latency_;
   Histogram return_latency_;
   std::vector<Stream> streams_;
   SequenceTable sequences_;
@@ -172,7 +185,8 @@ class Reader {
   IdTable ids_;                        ///< only if the plan keeps them
   /// While connecting, of streams whose request is theirs alone: with an ID or a token.
   std::unordered_map<std::uint32_t, std::string> own_requests_;
-  std::priority_queue<Reopen, std::vector<Reopen>, std::greater<>> reopen_;
+  Timers reopen_;
+  Timers paced_;                       ///< slow streams, live, with no receive armed
   std::vector<std::uint32_t> parked_;  ///< stalled streams, live, with no receive armed
   bool resuming_ = false;
   bool storming_ = false;

@@ -114,6 +114,7 @@ class JsonObject {
 bool Report::good() const {
   return failure.empty() && missing == 0 && duplicates == 0 && late == 0 && misrouted == 0 &&
          dropped == reconnects && (!resumed || resumed->missing() == 0) &&
+         (!slow || (slow->unannounced == 0 && (!resumed || slow->missing() == 0))) &&
          (!storm || (storm->closed == streams && storm->returned == streams &&
                      storm->missed_arrived == storm->missed_expected)) &&
          (!replay ||
@@ -208,6 +209,14 @@ std::string Report::text() const {
     }
     put_quantiles(out, "answer", answer);
   }
+  if (slow) {
+    put(out, "slow         %s streams at %u bytes a second got %s events",
+        grouped(slow->readers).c_str(), slow->bytes_per_second, grouped(slow->deliveries).c_str());
+    put(out, "   skipped behind a gap %s, jumped over unannounced %s, %s ended by the server\n",
+        grouped(slow->skipped).c_str(), grouped(slow->unannounced).c_str(),
+        grouped(slow->dropped).c_str());
+    put_quantiles(out, "  latency", slow->latency);
+  }
   if (resumed) {
     put(out, "resumed      %s of %s events of the stalled streams in %.2f s",
         grouped(resumed->deliveries).c_str(), grouped(resumed->expected).c_str(), resumed->seconds);
@@ -292,6 +301,7 @@ std::string Report::json() const {
     object.name("good");
     out += good() ? "true" : "false";
     object.text("failure", failure);
+    object.text("scenario", scenario);
     object.number("streams", streams);
     object.number("stalled", stalled);
     object.number("open", open);
@@ -387,6 +397,16 @@ std::string Report::json() const {
       if (const auto cpu = storm_cpu_ns_per_stream()) {
         object.real("server_storm_cpu_ns_per_stream", *cpu);
       }
+    }
+    if (slow) {
+      object.number("slow_readers", slow->readers);
+      object.number("slow_bytes_per_second", slow->bytes_per_second);
+      object.number("slow_expected", slow->expected);
+      object.number("slow_deliveries", slow->deliveries);
+      object.number("slow_skipped", slow->skipped);
+      object.number("slow_unannounced", slow->unannounced);
+      object.number("slow_dropped", slow->dropped);
+      object.microseconds("slow_latency_us", slow->latency);
     }
     if (storm) {
       object.number("storm_missed", storm->missed);

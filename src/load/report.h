@@ -24,6 +24,20 @@ struct StalledReport {
   [[nodiscard]] std::uint64_t missing() const { return expected - deliveries - skipped; }
 };
 
+/// What the streams got that read slowly. They are waited for only with --stalled-resume.
+struct SlowReport {
+  std::uint64_t readers = 0;
+  std::uint32_t bytes_per_second = 0;
+  std::uint64_t expected = 0;  ///< deliveries
+  std::uint64_t deliveries = 0;
+  std::uint64_t skipped = 0;      ///< behind a `gap`
+  std::uint64_t unannounced = 0;  ///< jumped over without one
+  std::uint64_t dropped = 0;      ///< times that the server ended one of them
+  Histogram latency;              ///< ns
+
+  [[nodiscard]] std::uint64_t missing() const { return expected - deliveries - skipped; }
+};
+
 /// What came of closing all streams at once.
 struct StormReport {
   std::uint64_t closed = 0;
@@ -100,7 +114,8 @@ struct WatchedReport {
 
 /// Everything that a run found out.
 struct Report {
-  std::string failure;  ///< why it could not go on; empty = it went to its end
+  std::string scenario;  ///< empty = none
+  std::string failure;   ///< why it could not go on; empty = it went to its end
 
   std::uint32_t streams = 0;
   std::uint32_t stalled = 0;
@@ -129,6 +144,7 @@ struct Report {
   std::uint64_t receivers_max = 0;
 
   std::optional<StalledReport> resumed;  ///< with --stalled-resume
+  std::optional<SlowReport> slow;        ///< with --slow-readers
   std::optional<StormReport> storm;      ///< with --storm
   std::optional<ReplayReport> replay;    ///< with --replay
   std::optional<MixedReport> mixed;      ///< with --topic-rate

@@ -75,6 +75,13 @@ class Runner {
   }
 
  private:
+  enum class Readers : std::uint8_t { prompt, stalled, slow };
+
+  [[nodiscard]] Readers kind_of(std::uint32_t stream) const {
+    if (!plan_.is_late(stream)) return Readers::prompt;
+    return plan_.is_stalled(stream) ? Readers::stalled : Readers::slow;
+  }
+
   [[nodiscard]] std::uint64_t total(Counter ReaderCounters::*counter) const {
     std::uint64_t sum = 0;
     for (const auto& reader : readers_) sum += (reader->counters().*counter).get();
@@ -356,7 +363,7 @@ class Runner {
       going_on = look(
           {.phase = "publishing", .done = acknowledged(), .total = events, .unit = "published"});
     }
-    report_.expected = deliveries_to(false);
+    report_.expected = deliveries_to(Readers::prompt);
     const std::uint64_t expected = report_.expected + messages_to_hear();
     std::uint64_t arrived = everything_arrived();
     std::uint64_t quiet_since_ns = read_clock().mono_ns;
@@ -399,19 +406,20 @@ class Runner {
   bool resume() {
     if (!plan_.resume_stalled) return true;
     StalledReport& stalled = report_.resumed.emplace();
-    stalled.expected = deliveries_to(true);
+    stalled.expected = deliveries_to(Readers::stalled);
+    const std::uint64_t expected = stalled.expected + deliveries_to(Readers::slow);
     const std::uint64_t begin_ns = read_clock().mono_ns;
     std::uint64_t quiet_since_ns = begin_ns;
     std::uint64_t settled = 0;
     bool going_on = true;
     state_.resume();
-    while (going_on && settled < stalled.expected &&
+    while (going_on && settled < expected &&
            seconds_since(quiet_since_ns) < options_.quiet_seconds) {
-      going_on =
-          look({.phase = "resuming", .done = settled, .total = stalled.expected, .unit = "events"});
-      const std::uint64_t now_settled = total(&ReaderCounters::stalled_deliveries) +
-                                        total(&ReaderCounters::stalled_skipped) +
-                                        total(&ReaderCounters::stalled_unannounced);
+      going_on = look({.phase = "resuming", .done = settled, .total = expected, .unit = "events"});
+      const std::uint64_t now_settled =
+          total(&ReaderCounters::stalled_deliveries) + total(&ReaderCounters::stalled_skipped) +
+          total(&ReaderCounters::stalled_unannounced) + total(&ReaderCounters::slow_deliveries) +
+          total(&ReaderCounters::slow_skipped) + total(&ReaderCounters::slow_unannounced);
       if (now_settled != settled) quiet_since_ns = read_clock().mono_ns;
       settled = now_settled;
     }
@@ -420,13 +428,12 @@ class Runner {
     return going_on;
   }
 
-  /// How many deliveries make the run complete, on the stalled streams or on the others. Only
-  /// exact when everything is published.
-  [[nodiscard]] std::uint64_t deliveries_to(bool stalled) const {
+  /// How many deliveries are due to these streams. Only exact when everything is published.
+  [[nodiscard]] std::uint64_t deliveries_to(Readers readers) const {
     if (!all_published()) return 0;
     std::uint64_t sum = 0;
     for (const auto& publisher : publishers_) {
-      sum += deliveries_of(publisher->traffic(), publisher->published(), stalled);
+      sum += deliveries_of(publisher->traffic(), publisher->published(), readers);
     }
     return sum;
   }
@@ -438,13 +445,13 @@ class Runner {
     for (std::uint32_t lane = 0; lane < traffic.lanes; ++lane) {
       published.push_back(traffic.events_of_lane(lane, events));
     }
-    return deliveries_of(traffic, published, false);
+    return deliveries_of(traffic, published, Readers::prompt);
   }
 
   /// `published` has the count for each lane of the traffic.
   [[nodiscard]] std::uint64_t deliveries_of(const Traffic& traffic,
                                             const std::vector<std::uint64_t>& published,
-                                            bool stalled) const {
+                                            Readers readers) const {
     std::uint64_t expected = 0;
     std::vector<std::uint64_t> of_topic(plan_.topic_count(), 0);
     for (std::uint32_t topic = 0; topic < plan_.topic_count(); ++topic) {
@@ -453,7 +460,7 @@ class Runner {
       }
     }
     for (std::uint32_t stream = 0; stream < plan_.streams; ++stream) {
-      if (plan_.is_stalled(stream) == stalled) expected += of_topic[plan_.topic_of(stream)];
+      if (kind_of(stream) == readers) expected += of_topic[plan_.topic_of(stream)];
     }
     return expected;
   }
@@ -481,6 +488,17 @@ class Runner {
       report_.resumed->skipped = total(&ReaderCounters::stalled_skipped);
       report_.resumed->unannounced = total(&ReaderCounters::stalled_unannounced);
       report_.resumed->dropped = total(&ReaderCounters::stalled_dropped);
+    }
+    if (plan_.slow > 0) {
+      report_.slow = {.readers = plan_.slow,
+                      .bytes_per_second = plan_.slow_bytes_per_second,
+                      .expected = deliveries_to(Readers::slow),
+                      .deliveries = total(&ReaderCounters::slow_deliveries),
+                      .skipped = total(&ReaderCounters::slow_skipped),
+                      .unannounced = total(&ReaderCounters::slow_unannounced),
+                      .dropped = total(&ReaderCounters::slow_dropped),
+                      .latency = {}};
+      for (const auto& reader : readers_) report_.slow->latency.merge(reader->slow_latency());
     }
     for (const auto& reader : readers_) {
       if (reader->tls() == nullptr) continue;
@@ -511,7 +529,7 @@ class Runner {
       const Publisher& topics = *publishers_.back();
       MixedReport& mixed = report_.mixed.emplace();
       mixed.published = topics.acknowledged();
-      mixed.expected = deliveries_of(topics.traffic(), topics.published(), false);
+      mixed.expected = deliveries_of(topics.traffic(), topics.published(), Readers::prompt);
       mixed.deliveries = total(&ReaderCounters::topic_deliveries);
       mixed.publish_seconds = seconds_between(topics.started_ns(), topics.finished_ns());
       mixed.answer = topics.latency();

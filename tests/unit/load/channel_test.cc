@@ -76,6 +76,19 @@ TEST(Channel, LatencyCountsFromWhenAnEventWasDue) {
   EXPECT_GE(report.publish_seconds, static_cast<double>(kEvents - 1) / plan.rate);
 }
 
+TEST(Channel, AcknowledgementsAreTimedIfRepliesAreReadAtOnce) {
+  const LoopbackRedis redis;
+  Plan plan = plan_for(redis);
+  EXPECT_EQ(run_with(plan).answer.count(), 0U);
+  plan.prompt_replies = true;
+  plan.rate = 2'000;
+  const Report report = run_with(plan);
+  EXPECT_TRUE(report.good());
+  EXPECT_EQ(report.answer.count(), kEvents);
+  EXPECT_GT(report.answer.max(), 0U);
+  EXPECT_NE(report.json().find(R"("ack_latency_us":{"count":90,)"), std::string::npos);
+}
+
 TEST(Channel, AMessageThatIsNotDeliveredIsMissing) {
   const LoopbackRedis redis{[](std::uint64_t number, const std::string& message) {
     return number == 10 ? std::vector<std::string>{} : std::vector<std::string>{message};

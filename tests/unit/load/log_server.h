@@ -42,9 +42,7 @@ class LogServer : public LoopbackServer {
   /// Valid while nothing is connected.
   [[nodiscard]] const std::vector<Request>& requests() const { return requests_; }
 
-  [[nodiscard]] static std::string id_of(std::size_t event) {
-    return "e:" + std::to_string(event);
-  }
+  [[nodiscard]] static std::string id_of(std::size_t event) { return "e:" + std::to_string(event); }
 
  private:
   struct Event {

@@ -29,6 +29,27 @@ TEST(Plan, StalledStreamsAreAsManyAsAskedAndSpread) {
   }
 }
 
+TEST(Plan, SlowStreamsAreOthersThanTheStalledOnes) {
+  Plan plan;
+  plan.streams = 1'000;
+  plan.stalled = 37;
+  plan.slow = 120;
+  std::uint32_t stalled = 0;
+  std::uint32_t slow = 0;
+  std::uint32_t slow_in_first_half = 0;
+  for (std::uint32_t stream = 0; stream < plan.streams; ++stream) {
+    EXPECT_EQ(plan.is_late(stream), plan.is_stalled(stream) || plan.is_slow(stream));
+    EXPECT_FALSE(plan.is_stalled(stream) && plan.is_slow(stream));
+    if (plan.is_stalled(stream)) ++stalled;
+    if (!plan.is_slow(stream)) continue;
+    ++slow;
+    if (stream < plan.streams / 2) ++slow_in_first_half;
+  }
+  EXPECT_EQ(stalled, 37U);
+  EXPECT_EQ(slow, 120U);
+  EXPECT_NEAR(slow_in_first_half, 60, 1);
+}
+
 TEST(Plan, SharesOfTheTopicsCountTheSequenceNumbers) {
   Plan plan;
   for (const std::uint32_t topics : {0U, 1U, 3U, 10U}) {
