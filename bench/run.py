@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Shows by measuring what Ringcast claims. README.md here tells what each figure means.
 
-  all         every scenario at full size (about twenty minutes), on a machine that does nothing else
-  short       every scenario, smaller and with fewer runs (about six minutes)
+  short       the main figures, in less than five minutes
+  all         every scenario at full size but the two of a million, on a machine that does nothing else (an hour)
   smoke       every scenario, tiny: only that the counts are right
-  idle, fanout, cost, throughput, slow, storm, logins, bridge, bridge-latency, bridge-streams, tls-idle, tls-cost,
-  tls-handshakes, tls-storm
-              one scenario at full size; those of the bridge need redis-server, those of TLS the openssl program,
-              and are left out of the others without it
+  idle, fanout, cost, throughput, latency, slow, storm, logins, bridge, bridge-latency, bridge-streams, tls-idle,
+  tls-cost, tls-handshakes, tls-storm, million, tls-million
+              one scenario at full size. Those of the bridge need redis-server, those of TLS the openssl program,
+              and are left out of the others without it. Those of a million need 12 GB and root
 
 Writes bench/results/<name>.md and .json. Exit code 0 when every count is exact; figures that a busy machine
 spoils are reported and decide nothing.
@@ -57,7 +57,7 @@ def main():
         if not (options.build / program).exists():
             sys.exit(f"{program} is not in the build folder; README.md tells how to build it, see --build too")
     size = scenarios.PROFILES.get(options.what, scenarios.FULL)
-    chosen = options.only or ([options.what] if options.what in scenarios.SCENARIOS else list(scenarios.SCENARIOS))
+    chosen = options.only or scenarios.chosen(options.what)
     for available, need, program in [(redis.available(), scenarios.NEED_REDIS, "redis-server"),
                                      (certificates.available(), scenarios.NEED_OPENSSL, "openssl")]:
         if available:

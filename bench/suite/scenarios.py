@@ -2,11 +2,13 @@
 
 import dataclasses
 
-from suite import generator, servers
+from suite import generator, identity, servers
 from suite.bridge import bridge
 from suite.bridge_latency import bridge_latency
 from suite.bridge_streams import bridge_streams
+from suite.latency import latency
 from suite.logins import logins
+from suite.million import million, tls_million
 from suite.results import Outcome, Table
 from suite.slow import slow
 from suite.storm import storm
@@ -20,7 +22,18 @@ class Size:
     """How large a profile makes the scenarios; 0 ordinary streams = as many as fit."""
     idle_streams: int
     idle_ordinary: int
+    idle_signed_in: int
     idle_seconds: int
+    latency_streams: int
+    latency_broadcasts: int
+    latency_broadcast_rate: float
+    latency_topics: int
+    latency_rate: float
+    latency_share_max: float
+    latency_runs: int
+    million_streams: int
+    million_seconds: int
+    million_rate: float
     fanout_streams: int
     fanout_ordinary: int
     fanout_events: int
@@ -78,7 +91,10 @@ class Size:
 
 
 FULL = Size(
-    idle_streams=100_000, idle_ordinary=0, idle_seconds=10,
+    idle_streams=500_000, idle_ordinary=0, idle_signed_in=100_000, idle_seconds=10,
+    latency_streams=20_000, latency_broadcasts=20, latency_broadcast_rate=2, latency_topics=200, latency_rate=200,
+    latency_share_max=0.2, latency_runs=3,
+    million_streams=1_000_000, million_seconds=10, million_rate=0.05,
     fanout_streams=100_000, fanout_ordinary=0, fanout_events=50,
     cost_streams=60_000, cost_events=12, cost_rate=1, cost_runs=5,
     throughput_events=12, throughput_runs=5,
@@ -98,7 +114,8 @@ FULL = Size(
     tls_storm_streams=2_000, tls_storm_newcomers=5_000, tls_storm_rate=20, tls_storm_seconds=12,
     tls_storm_handshakes_max=(64, 256, 1024), tls_storm_runs=1)
 SHORT = dataclasses.replace(
-    FULL, idle_ordinary=5_000, idle_seconds=5, fanout_ordinary=5_000, fanout_events=20, cost_runs=2,
+    FULL, idle_streams=100_000, idle_ordinary=5_000, idle_signed_in=10_000, idle_seconds=5, latency_runs=1,
+    fanout_ordinary=5_000, fanout_events=20, cost_runs=2,
     throughput_runs=1, slow_readers=10_000, slow_stalled=500, slow_rate=10, slow_runs=1, storm_runs=2,
     logins_runs=2,
     bridge_streams=((10, 0),), bridge_seconds=5, bridge_steps=(30_000, 60_000, 100_000, 150_000),
@@ -109,7 +126,10 @@ SHORT = dataclasses.replace(
     tls_handshakes_versions=("TLS 1.3",), tls_handshakes_runs=1,
     tls_storm_newcomers=2_000, tls_storm_seconds=6, tls_storm_handshakes_max=(256,))
 SMOKE = Size(
-    idle_streams=300, idle_ordinary=200, idle_seconds=1,
+    idle_streams=300, idle_ordinary=200, idle_signed_in=100, idle_seconds=1,
+    latency_streams=200, latency_broadcasts=20, latency_broadcast_rate=20, latency_topics=10, latency_rate=40,
+    latency_share_max=1_000, latency_runs=1,
+    million_streams=500, million_seconds=1, million_rate=10,
     fanout_streams=300, fanout_ordinary=200, fanout_events=10,
     cost_streams=300, cost_events=10, cost_rate=20, cost_runs=1,
     throughput_events=10, throughput_runs=1,
@@ -143,28 +163,47 @@ def ringcast(options, streams, descriptors):
     return servers.running("ringcast", options, {"server": {"shards": shards, "descriptors": descriptors}})
 
 
+SIGNED_IN = "signed in"
+IDLE_BYTES_MAX, IDLE_STREAMS = 96, 500_000  # what a shard has once, whatever it holds, weighs more on fewer
+
+
+def signed_in(options, streams, seconds):
+    """Streams with a token of a user of their own, and so with a topic of their own."""
+    sections = {"server": {"shards": servers.shards_for(streams)}} | identity.sections()
+    with servers.running("ringcast", options, sections, identity.files(streams)) as server:
+        return generator.run(options, server, streams=streams, hold=seconds,
+                             tokens_file=server.folder / identity.TOKENS_FILE)
+
+
 def idle(options, size):
     by_mode = modes(size.idle_streams, size.idle_ordinary)
     outcome = Outcome(
         "idle", "A stream without news costs the server a little memory and no CPU.",
         {"seconds": size.idle_seconds, "heartbeats": "off", "shards, direct": servers.shards_for(size.idle_streams)})
-    table = Table("", *by_mode)
     reports = {}
     for mode, streams in by_mode.items():
         with ringcast(options, streams, mode) as server:
             reports[mode] = generator.run(options, server, streams=streams, hold=size.idle_seconds)
-        outcome.check(f"streams open, {mode}", reports[mode]["open"], streams)
+    reports[SIGNED_IN] = signed_in(options, size.idle_signed_in, size.idle_seconds)
+    for name, streams in (by_mode | {SIGNED_IN: size.idle_signed_in}).items():
+        outcome.check(f"streams open, {name}", reports[name]["open"], streams)
+    table = Table("", *reports)
 
     def row(title, value):
         table.add(title, *(value(report) for report in reports.values()))
     row("streams", lambda r: r["open"])
     row("user memory a stream, bytes", lambda r: r["server_pss_bytes_per_stream"])
+    row("user memory of the server, empty, bytes", lambda r: r["server_pss_bytes_empty"])
     row("kernel memory a stream: slab, both ends, bytes", lambda r: r["slab_bytes_per_stream"])
     row("kernel memory a stream: TCP buffers, both ends, bytes", lambda r: r["tcp_buffer_bytes_per_stream"])
     row("server CPU while idle, ns", lambda r: int(r["server_hold_cpu_ns"]))
     row("server CPU while idle, % of one CPU", lambda r: r["server_hold_cpu_ns"] / r["hold_seconds"] / 1e7)
     row("streams opened a second", lambda r: r["opens_per_second"])
     outcome.tables.append(table)
+    if by_mode[DIRECT] >= IDLE_STREAMS:
+        outcome.target("user memory of an idle stream, bytes", reports[DIRECT]["server_pss_bytes_per_stream"],
+                       IDLE_BYTES_MAX)
+    outcome.notes.append("signed in: each with a token of another user, and so with a topic of its own, user/<name>")
     outcome.runs = {mode: [generator.kept(report)] for mode, report in reports.items()}
     return outcome
 
@@ -252,6 +291,20 @@ def throughput(options, size):
 
 SCENARIOS = {"idle": idle, "fanout": fanout, "cost": cost, "throughput": throughput, "slow": slow, "storm": storm,
              "logins": logins, "bridge": bridge, "bridge-latency": bridge_latency, "bridge-streams": bridge_streams,
-             "tls-idle": tls_idle, "tls-cost": tls_cost, "tls-handshakes": tls_handshakes, "tls-storm": tls_storm}
+             "tls-idle": tls_idle, "tls-cost": tls_cost, "tls-handshakes": tls_handshakes, "tls-storm": tls_storm,
+             "latency": latency, "million": million, "tls-million": tls_million}
 NEED_REDIS = ("bridge", "bridge-latency", "bridge-streams")
-NEED_OPENSSL = ("tls-idle", "tls-cost", "tls-handshakes", "tls-storm")
+# Asked for by name only: they need root, memory and time.
+BY_NAME = ("million", "tls-million")
+# What `short` has: the main figures.
+MAIN = ("idle", "fanout", "cost", "throughput", "latency", "storm", "tls-idle", "tls-cost")
+NEED_OPENSSL = ("tls-idle", "tls-cost", "tls-handshakes", "tls-storm", "tls-million")
+
+
+def chosen(what):
+    """The scenarios of a profile, or the one of that name."""
+    if what in SCENARIOS:
+        return [what]
+    if what == "short":
+        return list(MAIN)
+    return [name for name in SCENARIOS if what == "smoke" or name not in BY_NAME]
