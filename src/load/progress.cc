@@ -23,6 +23,8 @@ std::string Progress::line(const Step& step, std::uint64_t now_ns) {
   // The oldest sample is kept two seconds old, or a little older.
   while (samples_.size() > 2 && samples_[1].at_ns + kRateNs <= now_ns) samples_.pop_front();
 
+  const bool waits = std::string_view{step.unit} == "s";
+  if (waits && step.total == 0) return phase_;
   std::string out = phase_ + ": " + grouped(step.done);
   if (step.total > 0) out += " of " + grouped(step.total);
   out += std::string{" "} + step.unit;
@@ -31,7 +33,7 @@ std::string Progress::line(const Step& step, std::uint64_t now_ns) {
   const double seconds = static_cast<double>(now_ns - oldest.at_ns) / 1e9;
   const double rate = static_cast<double>(step.done - oldest.done) / seconds;
   char text[64];
-  if (std::string_view{step.unit} != "s") {
+  if (!waits) {
     std::snprintf(text, sizeof text, ", %.0f a second", rate);
     out += text;
   }

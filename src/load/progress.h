@@ -15,7 +15,8 @@ class Progress {
     const char* phase = "";
     std::uint64_t done = 0;
     std::uint64_t total = 0;
-    const char* unit = "";  ///< "s": the phase only waits, and its rate says nothing
+    const char* unit =
+        "";  ///< "s": the phase only waits, and its rate says nothing; total 0: not for long
   };
 
   /// The line for this moment. The rate is that of the last two seconds of the phase.

@@ -190,8 +190,13 @@ std::string Report::text() const {
     }
   }
   if (published > 0) {
-    put(out, "published    %s in %.2f s, frames of %u bytes, %s deferred by the server\n",
-        grouped(published).c_str(), publish_seconds, frame_bytes, grouped(deferred).c_str());
+    put(out,
+        "published    %s in %.2f s (%.0f a second), frames of %u bytes, %s deferred by the "
+        "server\n",
+        grouped(published).c_str(), publish_seconds, publications_per_second(), frame_bytes,
+        grouped(deferred).c_str());
+  }
+  if (published > 0 && streams > 0) {
     put(out, "deliveries   %s of %s", grouped(deliveries).c_str(), grouped(expected).c_str());
     put(out, "   missing %s, duplicate %s, out of order %s, wrong topic %s\n",
         grouped(missing).c_str(), grouped(duplicates).c_str(), grouped(late).c_str(),
@@ -207,12 +212,14 @@ std::string Report::text() const {
       put_quantiles(out, "  latency", mixed->latency.all);
       put_quantiles(out, "  answer", mixed->answer);
     }
-    put_quantiles(out, "answer", answer);
   }
+  put_quantiles(out, "answer", answer);
   if (slow) {
-    put(out, "slow         %s streams at %u bytes a second got %s events",
+    put(out, "slow         %s streams at %u bytes a second got %s events\n",
         grouped(slow->readers).c_str(), slow->bytes_per_second, grouped(slow->deliveries).c_str());
-    put(out, "   skipped behind a gap %s, jumped over unannounced %s, %s ended by the server\n",
+    put(out,
+        "             skipped behind a gap %s, jumped over unannounced %s, %s ended by the "
+        "server\n",
         grouped(slow->skipped).c_str(), grouped(slow->unannounced).c_str(),
         grouped(slow->dropped).c_str());
     put_quantiles(out, "  latency", slow->latency);

@@ -156,7 +156,7 @@ class Runner {
     }
     return true;
   }
-  bool settle(const char* phase) { return await_seconds(phase, options_.settle_seconds); }
+  bool settle() { return await_seconds("settling", options_.settle_seconds); }
 
   [[nodiscard]] std::uint64_t acknowledged() const {
     std::uint64_t sum = 0;
@@ -199,7 +199,7 @@ class Runner {
   }
 
   bool hold() {
-    if (!settle("opening")) return false;
+    if (!settle()) return false;
     measure(&Report::Server::idle_begin, true);
     watch(&WatchedReport::idle_begin);
     const std::uint64_t begin_ns = read_clock().mono_ns;
@@ -259,7 +259,7 @@ class Runner {
     state_.allow(plan_.missed().end);
     return await({.phase = phase, .total = plan_.missed().end, .unit = "published"},
                  [this] { return acknowledged(); }) &&
-           settle(phase);
+           settle();
   }
 
   /// From the first connection that was begun again to the last stream's return, in seconds.
@@ -279,7 +279,7 @@ class Runner {
                {.phase = phase, .total = streams, .unit = "streams back"},
                [this] { return total(&ReaderCounters::returned); },
                "streams did not come back with all that they had missed") &&
-           settle(phase);
+           settle();
   }
 
   bool storm() {
@@ -363,8 +363,8 @@ class Runner {
       going_on = look(
           {.phase = "publishing", .done = acknowledged(), .total = events, .unit = "published"});
     }
-    report_.expected = deliveries_to(Readers::prompt);
-    const std::uint64_t expected = report_.expected + messages_to_hear();
+    const std::uint64_t expected =
+        all_published() ? deliveries_to(Readers::prompt) + acknowledged() * plan_.subscribers : 0;
     std::uint64_t arrived = everything_arrived();
     std::uint64_t quiet_since_ns = read_clock().mono_ns;
     while (going_on && arrived < expected &&
@@ -388,10 +388,6 @@ class Runner {
   /// On streams and at bare subscribers.
   [[nodiscard]] std::uint64_t everything_arrived() const {
     return total(&ReaderCounters::deliveries) + heard(&ListenerCounters::messages);
-  }
-
-  [[nodiscard]] std::uint64_t messages_to_hear() const {
-    return all_published() ? acknowledged() * plan_.subscribers : 0;
   }
 
   /// Waits for what somebody else publishes on the channel.
@@ -428,9 +424,9 @@ class Runner {
     return going_on;
   }
 
-  /// How many deliveries are due to these streams. Only exact when everything is published.
+  /// How many deliveries are due to these streams for what is acknowledged. Only once the
+  /// publishers are done, or their threads have ended.
   [[nodiscard]] std::uint64_t deliveries_to(Readers readers) const {
-    if (!all_published()) return 0;
     std::uint64_t sum = 0;
     for (const auto& publisher : publishers_) {
       sum += deliveries_of(publisher->traffic(), publisher->published(), readers);
@@ -470,6 +466,7 @@ class Runner {
     state_.stop();
     for (auto& thread : threads_) thread.join();
     report_.dropped = dropped;
+    report_.expected = deliveries_to(Readers::prompt);
     report_.opens_failed = total(&ReaderCounters::opens_failed);
     report_.reconnects = total(&ReaderCounters::reconnects);
     report_.published = acknowledged();

@@ -53,6 +53,7 @@ TEST(Mixed, BroadcastsReachAllAndOthersTheirTopicAtTheirOwnPace) {
 TEST(Mixed, IsInTheReport) {
   Report report;
   report.published = 3;
+  report.streams = 1;
   report.mixed.emplace();
   report.mixed->published = 2;
   report.mixed->expected = 5;

@@ -35,6 +35,8 @@ TEST(Progress, OfWaitingHasNoRate) {
   EXPECT_EQ(
       progress.line({.phase = "holding", .done = 2, .total = 10, .unit = "s"}, 3 * kNsPerSecond),
       "holding: 2 of 10 s, 8 s left");
+  EXPECT_EQ(progress.line({.phase = "settling", .done = 0, .total = 0, .unit = "s"}, 4),
+            "settling");
 }
 
 }  // namespace
