@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/base/bytes.h"
 #include "ringcast/base/trace.h"
 #include "ringcast/sse/frame.h"
 
@@ -16,10 +17,6 @@ namespace {
 constexpr std::size_t kCommandsPerTurn = 256;
 
 constexpr std::chrono::nanoseconds kNow{0};
-
-std::string_view text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 template <class T>
 T read(std::span<const std::byte> bytes) {
@@ -115,7 +112,7 @@ bool Hub::sequence_one(std::size_t shard, std::span<const std::byte> record, Tim
                       .serial = command.serial};
   switch (command.kind) {
     case RecordKind::sign_out:
-      return store_.sign_out(ticket, text(topic), read<SignOut>(data), now);
+      return store_.sign_out(ticket, as_text(topic), read<SignOut>(data), now);
     case RecordKind::history:
       return store_.history(ticket, read<EventId>(data), now);
     case RecordKind::event:
@@ -125,9 +122,9 @@ bool Hub::sequence_one(std::size_t shard, std::span<const std::byte> record, Tim
   RC_ASSERT(command.kind == RecordKind::event);
   return store_.append(
       ticket,
-      {.event = text(event),
-       .data = text(data),
-       .topic = text(topic),
+      {.event = as_text(event),
+       .data = as_text(data),
+       .topic = as_text(topic),
        .retry_ms = command.has_retry ? std::optional(command.retry_ms) : std::nullopt},
       now);
 }

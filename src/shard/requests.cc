@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/base/bytes.h"
 #include "ringcast/http/forwarded.h"
 
 namespace ringcast::shard {
@@ -157,7 +158,7 @@ void Requests::on_receive(uring::Slot slot, std::int32_t result, std::span<const
   } else if (connection.at.tls) {
     on_records(connection, data);
   } else {
-    connection.input.append(reinterpret_cast<const char*>(data.data()), data.size());
+    connection.input += as_text(data);
     take_input(connection);
   }
 }

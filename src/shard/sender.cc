@@ -60,7 +60,7 @@ bool Sender::overtaken(const Stream& stream) const {
 
 const Payload& Sender::payload(const Stream& stream) {
   const sse::Wire wire = stream.wire();
-  const bool secure = stream.tls != SecureStreams::kNone;
+  const bool secure = stream.secure();
   for (const Memo& memo : memos_) {
     if (memo.filled && memo.cursor == stream.cursor && memo.topic_set == stream.topic_set &&
         memo.wire == wire && memo.secure == secure) {
@@ -169,7 +169,7 @@ std::size_t Sender::add_sealed_log(uring::Slot slot, const Payload& payload) {
 
 std::size_t Sender::add_log(uring::Slot slot, const Payload& payload) {
   Stream& stream = context_.table[slot];
-  if (stream.tls != SecureStreams::kNone) return add_sealed_log(slot, payload);
+  if (stream.secure()) return add_sealed_log(slot, payload);
   const auto place = static_cast<std::uint32_t>(count_);
   next_entry(slot, SendKind::log, payload.bytes).events = payload.events;
   any_special_ |= stream.is(Fact::woke);
@@ -190,7 +190,7 @@ std::size_t Sender::add_rest(uring::Slot slot) {
   Stream& stream = context_.table[slot];
   const sse::LogEntry& frame = context_.log->entry(stream.cursor);
   const auto rest = context_.log->bytes(frame, stream.wire()).subspan(stream.frame_taken);
-  if (stream.tls != SecureStreams::kNone) return add_sealed_rest(slot, rest);
+  if (stream.secure()) return add_sealed_rest(slot, rest);
   next_entry(slot, SendKind::rest, rest.size()).frame_taken = stream.frame_taken;
   ++stream.cursor;
   stream.frame_taken = 0;
@@ -202,7 +202,7 @@ std::size_t Sender::add_rest(uring::Slot slot) {
 
 void Sender::add_heartbeat(uring::Slot slot, std::span<const std::byte> frame) {
   Stream& stream = context_.table[slot];
-  if (stream.tls != SecureStreams::kNone) {
+  if (stream.secure()) {
     const iovec piece = as_iovec(frame);
     if (!add_sealed(slot, SendKind::sealed, {&piece, 1})) return;
     stream.cursor = context_.log->head();
@@ -220,7 +220,7 @@ void Sender::add_heartbeat(uring::Slot slot, std::span<const std::byte> frame) {
 
 void Sender::add_words(uring::Slot slot, SendKind kind, std::span<const std::byte> bytes) {
   RC_ASSERT(bytes.size() <= kWordsMax && words_used_ + bytes.size() <= words_.size());
-  if (context_.table[slot].tls != SecureStreams::kNone) {
+  if (context_.table[slot].secure()) {
     const iovec piece = as_iovec(bytes);
     (void)add_sealed(slot, kind == SendKind::words ? SendKind::sealed : kind, {&piece, 1});
     return;
@@ -412,8 +412,8 @@ void Sender::save_rests_before(sse::Ordinal evicted) {
       }
       const auto frame = log.bytes(log.entry(stream.cursor), stream.wire());
       const auto rest = frame.subspan(stream.frame_taken);
-      const bool kept = stream.tls == SecureStreams::kNone ? keep_in_tail(slot, rest)
-                                                           : keep_sealed_in_tail(slot, rest);
+      const bool kept =
+          !stream.secure() ? keep_in_tail(slot, rest) : keep_sealed_in_tail(slot, rest);
       if (!kept) continue;
       ++stream.cursor;
       stream.frame_taken = 0;
@@ -457,8 +457,8 @@ void Sender::release(uring::Slot slot) {
   context_.sets.release(stream.topic_set);
   stream.topic_set = 0;
   context_.release_owner(std::exchange(stream.owner, Owners::kNone));
-  if (stream.tls != SecureStreams::kNone) {
-    context_.secure->remove(std::exchange(stream.tls, SecureStreams::kNone));
+  if (stream.secure()) {
+    context_.secure->remove(std::exchange(stream.tls, Stream::kPlain));
   }
   stream.frame_taken = 0;
   context_.counters.streams_open.sub();

@@ -2,6 +2,8 @@
 
 #include <span>
 
+#include "ringcast/base/bytes.h"
+
 namespace ringcast::shard {
 
 void append_event(std::string& out, sse::Wire wire, std::optional<EventId> id,
@@ -10,7 +12,7 @@ void append_event(std::string& out, sse::Wire wire, std::optional<EventId> id,
   std::string frame(size.bytes, '\0');
   sse::encode_frame(id, fields, std::as_writable_bytes(std::span(frame)));
   const auto bytes = sse::on_wire(std::as_bytes(std::span(frame)), size.chunk_head_bytes, wire);
-  out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  out += as_text(bytes);
 }
 
 std::string gap_data(std::optional<EventId> requested, std::optional<EventId> oldest,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/base/bytes.h"
 #include "ringcast/base/trace.h"
 
 #include "context.h"
@@ -311,8 +312,7 @@ bool Shard::Parts::append(const hub::EventRecord& record, std::span<const std::b
     context.topics.release_unused(evicted);
     context.counters.events_evicted.add();
   }
-  const sse::TopicId id = context.topics.intern(
-      {reinterpret_cast<const char*>(topic_name.data()), topic_name.size()}, record.topic_hash);
+  const sse::TopicId id = context.topics.intern(as_text(topic_name), record.topic_hash);
   Topic& topic = context.topics[id];
   const bool kept = topic.newest != sse::kNoOrdinal && topic.newest >= log.tail();
   topic.newest = log.append(record.id, id, frame, record.chunk_head_bytes,
@@ -358,7 +358,7 @@ void Shard::Parts::sign_out(std::span<const std::byte> topic, std::span<const st
   std::memcpy(&what, record.data(), sizeof what);
   // It may have been another instance that was asked.
   context.services.signed_out.add(what.session, what.expires_ms, context.now.unix_ms);
-  streams.sign_out({reinterpret_cast<const char*>(topic.data()), topic.size()}, what.session);
+  streams.sign_out(as_text(topic), what.session);
 }
 
 std::uint64_t Shard::Parts::drain(bool requested) {

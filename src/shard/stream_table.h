@@ -76,7 +76,8 @@ struct Stream {
   std::uint32_t owner = 0xffff'ffff;  ///< in Owners; kNone = nobody in particular
   std::uint8_t cancels = 0;           ///< outstanding ones
   std::uint8_t unused[3] = {};
-  std::uint32_t tls = 0xffff'ffff;  ///< in SecureStreams; kNone = plain
+  static constexpr std::uint32_t kPlain = 0xffff'ffff;
+  std::uint32_t tls = kPlain;  ///< in SecureStreams, or kPlain
 
   [[nodiscard]] bool is(Fact fact) const { return (facts & static_cast<std::uint8_t>(fact)) != 0; }
   void set(Fact fact) {
@@ -97,6 +98,7 @@ struct Stream {
   /// Nothing is outstanding in the kernel.
   [[nodiscard]] bool quiet() const { return armed == 0 && cancels == 0; }
 
+  [[nodiscard]] bool secure() const { return tls != kPlain; }
   [[nodiscard]] sse::Wire wire() const {
     return is(Fact::plain_wire) ? sse::Wire::plain : sse::Wire::chunked;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ringcast/base/assert.h"
+#include "ringcast/base/bytes.h"
 #include "ringcast/base/trace.h"
 
 #include "server_events.h"
@@ -110,7 +111,7 @@ void Streams::append_history(EventId requested, const hub::HistoryPage& page,
     if (!topic || !std::ranges::binary_search(topics, *topic)) continue;
     const auto frame =
         sse::on_wire(std::as_bytes(std::span(page.frame(event))), event.chunk_head_bytes, wire);
-    out.append(reinterpret_cast<const char*>(frame.data()), frame.size());
+    out += as_text(frame);
     context_.counters.history_events.add();
   }
 }
@@ -211,7 +212,7 @@ void Streams::on_receive(uring::Slot slot, std::int32_t result, std::span<const 
     context_.counters.streams_ended_by_peer.add();
     RC_TRACE(stream_end, uring::to_index(slot), "peer");
     sender_.drop(slot);
-  } else if (context_.table[slot].tls != SecureStreams::kNone) {
+  } else if (context_.table[slot].secure()) {
     on_secure_receive(slot, data);
   } else {
     on_data(slot);
