@@ -213,9 +213,9 @@ def measure(runner, names, rounds, values=None):
     return values
 
 
-def judge(values, threshold):
+def judge(values, threshold, unsure=paired.UNSURE):
     """Comparison and verdict for each figure."""
-    comparisons = {figure: paired.compare(both[OLD], both[NEW]) for figure, both in values.items()}
+    comparisons = {figure: paired.compare(both[OLD], both[NEW], unsure) for figure, both in values.items()}
     return {figure: (comparison, paired.verdict(comparison, threshold)) for figure, comparison in comparisons.items()}
 
 
@@ -258,7 +258,7 @@ def check(arguments, scratch):
         print(f"Measured longer, since it looks worse: {', '.join(suspect)}")
         longer = {figure: values[figure] for name in suspect for figure in LOADS[name][1]}
         measure(runner, suspect, size.rounds, longer)
-        again = judge(longer, threshold)
+        again = judge(longer, threshold, paired.SURER)
         show(longer, again)
         judged |= again
     if arguments.json:

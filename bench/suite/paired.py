@@ -16,6 +16,7 @@ import math
 
 UNSURE = 0.05  # of each limit: how often it is on the wrong side of the truth
 PAIRS_MIN = 5  # with fewer no limit is as sure as that
+SURER = 0.01   # where the series was chosen for looking bad; needs seven pairs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,23 +28,23 @@ class Comparison:
     pairs: int
 
 
-def compare(olds, news):
+def compare(olds, news, unsure=UNSURE):
     """Of two series of the same length, positive numbers; the n-th of one belongs to the n-th of the other."""
     if len(olds) != len(news):
         raise ValueError("the series are not pairs")
-    if len(olds) < PAIRS_MIN:
-        raise ValueError(f"{len(olds)} pairs; at least {PAIRS_MIN}")
+    if len(olds) < PAIRS_MIN or unsure * 2 ** len(olds) < 1:
+        raise ValueError(f"{len(olds)} pairs are too few")
     if min(*olds, *news) <= 0:
         raise ValueError("a figure is not positive")
     logarithms = [math.log(new / old) for old, new in zip(olds, news)]
     means = sorted((a + b) / 2 for i, a in enumerate(logarithms) for b in logarithms[i:])
-    place = limit_place(len(logarithms))
+    place = limit_place(len(logarithms), unsure)
     middle = len(means) // 2
     estimate = means[middle] if len(means) % 2 else (means[middle - 1] + means[middle]) / 2
     return Comparison(math.exp(estimate), math.exp(means[place]), math.exp(means[-1 - place]), len(logarithms))
 
 
-def limit_place(pairs):
+def limit_place(pairs, unsure=UNSURE):
     """How many of the sorted means, counted from either end, are outside the limit."""
     # In how many of the 2^pairs ways to give the ranks a sign the positive ones have each sum.
     ways = [1]
@@ -55,7 +56,7 @@ def limit_place(pairs):
     outside, place = 0, -1
     for count in ways:
         outside += count
-        if outside > UNSURE * 2 ** pairs:
+        if outside > unsure * 2 ** pairs:
             return place
         place += 1
     raise AssertionError("the ways add up to all")

@@ -37,6 +37,8 @@ class Places(unittest.TestCase):
         # One-sided 0.05 in the usual tables of Wilcoxon's signed-rank test: the largest sum that is significant.
         for count, largest in {5: 0, 6: 2, 7: 3, 8: 5, 9: 8, 10: 10, 12: 17, 15: 30}.items():
             self.assertEqual(paired.limit_place(count), largest, count)
+        for count, largest in {7: 0, 8: 1, 10: 5, 15: 19}.items():
+            self.assertEqual(paired.limit_place(count, paired.SURER), largest, count)
 
     def test_a_limit_is_wrong_as_seldom_as_it_says(self):
         # Every way to give the signs, as chance would if nothing had changed.
@@ -80,6 +82,8 @@ class Comparisons(unittest.TestCase):
         for olds, news in [([1] * 5, [1] * 4), ([1] * 4, [1] * 4), ([1] * 5, [1, 1, 1, 1, 0])]:
             with self.assertRaises(ValueError):
                 paired.compare(olds, news)
+        with self.assertRaises(ValueError):
+            paired.compare([1] * 6, [1] * 6, paired.SURER)
 
 
 class Verdicts(unittest.TestCase):
