@@ -151,7 +151,8 @@ def svg(stacks, title):
             f"<title>{name}\n{100 * width:.2f} %, {count} samples, {kind}</title>"
             f'<rect x="{PAD + x * inner:.2f}" y="{top}" width="{width * inner:.2f}" height="{ROW - 1}" '
             f'fill="{colour(function, kind)}"/>'
-            f'<text x="{PAD + x * inner + 3:.2f}" y="{top + 12}">{html.escape(fit(function, width * inner))}</text></g>')
+            f'<text x="{PAD + x * inner + 3:.2f}" y="{top + 12}">'
+            f"{html.escape(fit(function, width * inner))}</text></g>")
     out.append(f"<script><![CDATA[{ZOOM}]]></script></svg>")
     return "\n".join(out) + "\n"
 
@@ -169,7 +170,8 @@ const boxes = [...document.querySelectorAll('g.b')], inner = {WIDTH - 2 * PAD}, 
 function show(from, wide, level) {{
   for (const g of boxes) {{
     const x = +g.dataset.x, w = +g.dataset.w, below = +g.dataset.l < level;
-    const inside = below ? x <= from + 1e-6 && x + w >= from + wide - 1e-6 : x >= from - 1e-6 && x + w <= from + wide + 1e-6;
+    const holds = x <= from + 1e-6 && x + w >= from + wide - 1e-6, held = x >= from - 1e-6 && x + w <= from + wide + 1e-6;
+    const inside = below ? holds : held;
     g.style.display = inside ? '' : 'none';
     if (!inside) continue;
     const left = below ? 0 : (x - from) / wide, share = below ? 1 : w / wide;
@@ -190,7 +192,8 @@ all.addEventListener('click', () => show(0, 1, 0));
 def main():
     parser = target.parser(__doc__)
     parser.add_argument("--seconds", type=target.seconds, default=10, help="how long to look (default: %(default)s)")
-    parser.add_argument("--frequency", type=int, default=999, metavar="HZ", help="samples a second (default: %(default)s)")
+    parser.add_argument("--frequency", type=int, default=999, metavar="HZ",
+                        help="samples a second (default: %(default)s)")
     parser.add_argument("--thread", default="", metavar="NAME", help="only threads whose name begins so: shard, hub")
     parser.add_argument("--stacks", type=argparse.FileType("r"), metavar="FILE",
                         help="the text of `perf script` (- is standard input) instead of recording")

@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-[[ $seconds =~ ^[1-9][0-9]*$ ]] && [ "$seconds" -le 600 ] || fail 'seconds: 1 to 600'
+[[ $seconds =~ ^[1-9][0-9]{0,2}$ && $seconds -le 600 ]] || fail 'seconds: 1 to 600'
 [ -r "$script" ] || fail "$script: no such file"
 command -v bpftrace >/dev/null || fail 'bpftrace is not installed (Debian: bpftrace)'
 [ "$(id -u)" = 0 ] || fail 'bpftrace needs root'

@@ -5,8 +5,8 @@
   perf/memory.py --since empty.json     with the streams: what was added, and that for each stream added
 
 Without --since it shows what there is. The server's memory is its share of each page (PSS), and pages that it has not
-touched count nothing. The kernel's figures are of the whole machine: of both ends where the clients run here too, and of
-whatever else was started meanwhile. A cache of the kernel may bear the name of another one with objects as large.
+touched count nothing. The kernel's figures are of the whole machine: of both ends where the clients run here too, and
+of whatever else was started meanwhile. A cache of the kernel may bear the name of another one with objects as large.
 """
 
 import json

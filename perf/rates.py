@@ -90,7 +90,8 @@ def main():
     counts, seconds = count(pid, arguments.seconds, events)
     after = target.metrics(arguments.admin) if arguments.admin else {}
     counts = {title: counts.get(title) for title in EVENTS}
-    counts |= {title: after[name] - before[name] for title, name in COUNTERS.items() if name in after and name in before}
+    counts |= {title: after[name] - before[name] for title, name in COUNTERS.items()
+               if name in before and name in after}
     print("\n".join(table(counts, seconds)))
 
 
