@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Measures Ringcast beside other servers of event streams, each with the same load. compare/README.md tells how.
+
+  full        about twelve minutes, on a machine that does nothing else
+  quick       fewer streams, one run each, about three minutes
+  smoke       tiny: only that every program starts and delivers everything
+
+Writes bench/results/compare.md and .json (compare-quick.md of `quick`), and the plots compare-*.svg beside them. Exit
+code 0 when every count of Ringcast is exact; of the others the table tells what they lost.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import resource
+import sys
+import time
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER))
+
+from compare import measures, plots, programs  # noqa: E402  (the path comes first)
+from suite import results  # noqa: E402
+from suite.servers import Failure  # noqa: E402
+
+SETTLE_SECONDS = 2
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("profile", nargs="?", default="full", choices=measures.PROFILES)
+    parser.add_argument("--only", nargs="+", choices=measures.MEASURES, metavar="MEASURE",
+                        help="one or more of %(choices)s")
+    parser.add_argument("--programs", nargs="+", choices=programs.PROGRAMS, metavar="PROGRAM",
+                        default=list(programs.PROGRAMS), help="one or more of %(choices)s; Ringcast always")
+    parser.add_argument("--build", type=pathlib.Path, default=FOLDER.parent / "build-bench",
+                        help="folder with ringcast and ringcast-load (default: build-bench)")
+    parser.add_argument("--runs", type=int, help="of each program (default: 3; quick and smoke 1)")
+    parser.add_argument("--bytes", type=int, default=120, help="size of an event's frame as Ringcast sends it")
+    cpus = sorted(os.sched_getaffinity(0))
+    parser.add_argument("--server-cpus", default=str(cpus[0]), help="as taskset takes them (default: %(default)s)")
+    parser.add_argument("--load-cpus", default=str(cpus[min(1, len(cpus) - 1)]), help="default: %(default)s")
+    parser.add_argument("--timeout", type=int, default=120, help="seconds for one run")
+    parser.add_argument("--results", type=pathlib.Path, default=FOLDER / "results",
+                        help="folder to write to (default: bench/results; smoke writes only if this is given)")
+    parser.add_argument("--plot", action="store_true", help="only draw again what has been measured")
+    options = parser.parse_args()
+    options.build = options.build.resolve()
+    options.strict = options.profile == "smoke"
+    options.progress = not options.strict
+    options.settle_seconds = 0.1 if options.strict else SETTLE_SECONDS
+    options.write = not options.strict or options.results != FOLDER / "results"
+    options.only = options.only or (measures.SMOKE_MEASURES if options.strict else list(measures.MEASURES))
+    options.programs = [name for name in programs.PROGRAMS if name in (programs.RINGCAST, *options.programs)]
+    options.title = "compare" if options.profile == "full" else f"compare-{options.profile}"
+    return options
+
+
+def complain_of_missing(options):
+    for program in ("ringcast", "ringcast-load"):
+        if not (options.build / program).exists():
+            sys.exit(f"{program} is not in the build folder; compare/README.md tells how to build it, see --build too")
+    missing = [name for name in options.programs if programs.PROGRAMS[name].missing()]
+    if missing:
+        needed = ", ".join(f"{name} ({programs.PROGRAMS[name].packages})" for name in missing)
+        sys.exit(f"not installed: {needed}. `tools/dev bench compare` installs them; --programs leaves them out")
+
+
+def raise_descriptors():
+    """Each program may have what the hard limit allows; some do not raise it themselves."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def run_all(options):
+    where = results.machine()
+    if where["load average before"] > 0.5 and not options.strict:
+        print(f"The load average is {where['load average before']}: something else runs, figures will be noisy.")
+    begin = time.monotonic()
+    where["RLIMIT_NOFILE"] = programs.descriptors()
+    where |= programs.prepare(options, options.programs)
+    outcomes = []
+    for name in options.only:
+        print(f"{name} …", flush=True)
+        outcomes.append(measures.MEASURES[name](options, measures.PROFILES[options.profile]))
+    where["minutes"] = round((time.monotonic() - begin) / 60, 1)
+    return where, outcomes
+
+
+def main():
+    options = parse_options()
+    if options.plot:
+        data = json.loads((options.results / f"{options.title}.json").read_text())
+        plots.write(options.results, options.title, data)
+        return
+    complain_of_missing(options)
+    raise_descriptors()
+    try:
+        where, outcomes = run_all(options)
+    except Failure as failure:
+        sys.exit(str(failure))
+    print("\n" + results.markdown(options.title, where, outcomes))
+    if options.write:
+        results.write(options.results, options.title, where, outcomes)
+        plots.write(options.results, options.title, json.loads((options.results / f"{options.title}.json").read_text()))
+    if not all(outcome.good() for outcome in outcomes):
+        sys.exit("a count is wrong, see above")
+
+
+if __name__ == "__main__":
+    main()
