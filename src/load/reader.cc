@@ -150,7 +150,7 @@ void Reader::open_neighbours(std::uint32_t first, std::uint32_t count) {
   std::array<int, kOpenBatch> descriptors{};
   std::uint32_t made = 0;
   for (; made < count; ++made) {
-    const auto descriptor = sources_.make_socket(first_ + first + made);
+    const auto descriptor = sources_.make_socket(first_ + first + made, opened_again_);
     if (!descriptor) {
       state_.fail(descriptor.error().message);
       break;

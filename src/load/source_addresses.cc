@@ -66,7 +66,8 @@ Result<SourceAddresses> SourceAddresses::plan(const Plan& plan) {
     // half of the ports.
     self.made_up_ = true;
     self.streams_each_ = std::max(1U, ports / 10 * 4);
-    if (plan.streams / self.streams_each_ < kMadeUpMax) return self;
+    self.places_ = plan.streams / self.streams_each_ + 1;
+    if (self.places_ < kMadeUpMax / 2) return self;
   }
   // Of what is left some are for publishing.
   const std::uint32_t streams_each_max = std::max(1U, ports / 20 * 19);
@@ -78,20 +79,21 @@ Result<SourceAddresses> SourceAddresses::plan(const Plan& plan) {
                " --source addresses, or widen the range"};
 }
 
-Result<int> SourceAddresses::make_socket(std::uint32_t stream) const {
+Result<int> SourceAddresses::make_socket(std::uint32_t stream, bool again) const {
   const int descriptor = socket(family_, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (descriptor < 0) return system_error("socket", errno);
   const linger reset_on_close{1, 0};
   setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &reset_on_close, sizeof reset_on_close);
 
   const std::uint32_t place = stream / streams_each_;
+  const std::uint32_t made_up = place + (again ? places_ : 0);
   sockaddr_storage source{};
   if (!given_.empty()) {
     source = given_[place];
-  } else if (made_up_ && place > 0) {
+  } else if (made_up_ && made_up > 0) {
     auto* ipv4 = reinterpret_cast<sockaddr_in*>(&source);
     ipv4->sin_family = AF_INET;
-    ipv4->sin_addr.s_addr = htonl(kFirstMadeUp + place);
+    ipv4->sin_addr.s_addr = htonl(kFirstMadeUp + made_up);
   } else {
     return descriptor;
   }

@@ -22,11 +22,16 @@ class SourceAddresses {
 
   /// A new socket, bound for this stream if it needs to be. It is closed by a reset: a run leaves
   /// no connection in TIME-WAIT behind, which would hold the ports of the next one.
-  [[nodiscard]] Result<int> make_socket(std::uint32_t stream) const;
+  ///
+  /// `again`: for the connection after a storm. The end of the one before left its port in
+  /// TIME-WAIT, among others' through which `connect` would search; so made-up addresses are others
+  /// then.
+  [[nodiscard]] Result<int> make_socket(std::uint32_t stream, bool again) const;
 
  private:
   int family_ = AF_INET;
   std::uint32_t streams_each_ = 1;
+  std::uint32_t places_ = 1;  ///< addresses that the streams need
   bool made_up_ = false;
   std::vector<sockaddr_storage> given_;
 };

@@ -1,10 +1,14 @@
 #include "load/plan.h"
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "load/source_addresses.h"
 #include "load/url.h"
@@ -164,6 +168,34 @@ TEST(SourceAddresses, TellBeforehandWhenPortsCannotSuffice) {
   plan.streams = 1'000'000;
   plan.events = {parse_url("http://127.0.0.1/").value()};
   EXPECT_TRUE(SourceAddresses::plan(plan).ok());
+}
+
+/// The address that a socket for this stream is bound to.
+std::uint32_t bound_address(const SourceAddresses& sources, std::uint32_t stream, bool again) {
+  const auto descriptor = sources.make_socket(stream, again);
+  EXPECT_TRUE(descriptor.ok());
+  sockaddr_in address{};
+  socklen_t bytes = sizeof address;
+  getsockname(descriptor.value(), reinterpret_cast<sockaddr*>(&address), &bytes);
+  close(descriptor.value());
+  return ntohl(address.sin_addr.s_addr);
+}
+
+TEST(SourceAddresses, OfLoopbackAreOthersAfterAStorm) {
+  Plan plan;
+  plan.events = {parse_url("http://127.0.0.1/").value()};
+  plan.streams = 200'000;
+  const auto sources = SourceAddresses::plan(plan);
+  ASSERT_TRUE(sources.ok());
+  std::set<std::uint32_t> before;
+  std::set<std::uint32_t> after;
+  for (std::uint32_t stream = 0; stream < plan.streams; stream += 4'000) {
+    before.insert(bound_address(sources.value(), stream, false));
+    after.insert(bound_address(sources.value(), stream, true));
+  }
+  EXPECT_EQ(before.size(), after.size());
+  EXPECT_GE(before.size(), plan.streams / ephemeral_ports());
+  for (const std::uint32_t address : after) EXPECT_FALSE(before.contains(address));
 }
 
 }  // namespace
