@@ -170,7 +170,8 @@ const boxes = [...document.querySelectorAll('g.b')], inner = {WIDTH - 2 * PAD}, 
 function show(from, wide, level) {{
   for (const g of boxes) {{
     const x = +g.dataset.x, w = +g.dataset.w, below = +g.dataset.l < level;
-    const holds = x <= from + 1e-6 && x + w >= from + wide - 1e-6, held = x >= from - 1e-6 && x + w <= from + wide + 1e-6;
+    const holds = x <= from + 1e-6 && x + w >= from + wide - 1e-6;
+    const held = x >= from - 1e-6 && x + w <= from + wide + 1e-6;
     const inside = below ? holds : held;
     g.style.display = inside ? '' : 'none';
     if (!inside) continue;

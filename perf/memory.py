@@ -82,7 +82,7 @@ def snapshot(pid, admin):
     return {"pid": pid, "streams": streams, "user": user(pid), "slab": slab(), "kernel": kernel()}
 
 
-def rows(now, before, names, streams, top):
+def rows(now, before, title, streams, top):
     """Lines of a section: the largest first, the rest together, the sum."""
     grown = []
     for name, entry in now.items():
@@ -94,7 +94,7 @@ def rows(now, before, names, streams, top):
     total = sum(each[0] for each in grown)
     shown = [each for each in grown if each[0]][:top]
     rest = total - sum(each[0] for each in shown)
-    yield heading(names, streams)
+    yield heading(title, streams)
     for amount, name, more in shown:
         yield row(name, amount, streams, more)
     if rest:
@@ -112,13 +112,11 @@ def row(name, amount, streams, more):
 
 
 def show(now, before, top):
-    streams = now["streams"] - before["streams"]
-    yield f"{'added since: ' if before['user'] else ''}{streams:,} streams"
-    if streams < 0:
-        streams = 0
+    added = now["streams"] - before["streams"]
+    yield f"{'added since: ' if before['user'] else ''}{added:,} streams"
+    streams = max(added, 0)
     yield from rows(now["user"], before["user"], "the server", streams, top)
-    if before["slab"] or top:
-        yield from rows(now["slab"], before["slab"], "kernel, by cache", streams, top)
+    yield from rows(now["slab"], before["slab"], "kernel, by cache", streams, top)
     plain = {name: {"bytes": value} for name, value in now["kernel"].items()}
     old = {name: {"bytes": value} for name, value in before["kernel"].items()}
     yield from rows(plain, old, "kernel, else", streams, top)
