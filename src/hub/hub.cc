@@ -87,7 +87,6 @@ Hub::Progress Hub::sequence(Time now) {
     } else {
       if (!sequence_one(next_shard_, record, now)) {
         counters_.inbox_full.add();
-        RC_TRACE(inbox_full, next_shard_);
         return Progress::no_room;
       }
       exchange_.port(next_shard_).commands->release(0);
@@ -132,8 +131,9 @@ bool Hub::sequence_one(std::size_t shard, std::span<const std::byte> record, Tim
 bool Hub::reserve(const Publication& publication) {
   constexpr EventId kLongestId{~std::uint64_t{0}, ~std::uint64_t{0}};
   const sse::FrameSize most = sse::frame_size(kLongestId, fields_of(publication));
-  reserved_ =
-      exchange_.events().reserve(sizeof(EventRecord) + publication.topic.size() + most.bytes);
+  const std::size_t bytes = sizeof(EventRecord) + publication.topic.size() + most.bytes;
+  reserved_ = exchange_.events().reserve(bytes);
+  if (reserved_.empty()) RC_TRACE(inbox_full, bytes);
   return !reserved_.empty();
 }
 
@@ -180,7 +180,10 @@ bool Hub::pass_on(const EventRecord& header, std::string_view topic,
   record.frame_bytes = static_cast<std::uint32_t>(what.size());
   const std::size_t bytes = sizeof record + topic.size() + what.size();
   const auto out = exchange_.events().reserve(bytes);
-  if (out.empty()) return false;
+  if (out.empty()) {
+    RC_TRACE(inbox_full, bytes);
+    return false;
+  }
   std::memcpy(out.data(), &record, sizeof record);
   const auto behind_topic =
       std::ranges::copy(std::as_bytes(std::span(topic)), out.begin() + sizeof record).out;
