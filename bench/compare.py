@@ -5,8 +5,9 @@
   quick       fewer streams, one run each, about three minutes
   smoke       tiny: only that every program starts and delivers everything
 
-Writes bench/results/compare.md and .json (compare-quick.md of `quick`), and the plots compare-*.svg beside them. Exit
-code 0 when every count of Ringcast is exact; of the others the table tells what they lost.
+Writes bench/results/compare.md and .json (compare-quick.md of `quick`) and the plots compare-*.svg beside them; `full`
+also writes its main figures into README.md. Exit code 0 when every count of Ringcast is exact; of the others the table
+tells what they lost.
 """
 
 import argparse
@@ -16,11 +17,12 @@ import pathlib
 import resource
 import sys
 import time
+from xml.etree import ElementTree
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
-from compare import measures, plots, programs  # noqa: E402  (the path comes first)
+from compare import front_page, measures, plots, programs  # noqa: E402  (the path comes first)
 from suite import results  # noqa: E402
 from suite.servers import Failure  # noqa: E402
 
@@ -44,7 +46,7 @@ def parse_options():
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one run")
     parser.add_argument("--results", type=pathlib.Path, default=FOLDER / "results",
                         help="folder to write to (default: bench/results; smoke writes only if this is given)")
-    parser.add_argument("--plot", action="store_true", help="only draw again what has been measured")
+    parser.add_argument("--plot", action="store_true", help="measure nothing: only write plots and README.md again")
     options = parser.parse_args()
     options.build = options.build.resolve()
     options.strict = options.profile == "smoke"
@@ -88,11 +90,18 @@ def run_all(options):
     return where, outcomes
 
 
+def draw(options):
+    """What the results folder has of this profile; of the full one the front page tells the main figures."""
+    data = json.loads((options.results / f"{options.title}.json").read_text())
+    plots.write(options.results, options.title, data)
+    if options.title == "compare" and options.results == FOLDER / "results":
+        front_page.write(FOLDER.parent / "README.md", data)
+
+
 def main():
     options = parse_options()
     if options.plot:
-        data = json.loads((options.results / f"{options.title}.json").read_text())
-        plots.write(options.results, options.title, data)
+        draw(options)
         return
     complain_of_missing(options)
     raise_descriptors()
@@ -101,9 +110,12 @@ def main():
     except Failure as failure:
         sys.exit(str(failure))
     print("\n" + results.markdown(options.title, where, outcomes))
+    data = {"machine": where, "scenarios": [outcome.data() for outcome in outcomes]}
+    for svg in plots.draw_all(data).values():
+        ElementTree.fromstring(svg)  # in `smoke`, which writes nothing, the drawing is tested too
     if options.write:
         results.write(options.results, options.title, where, outcomes)
-        plots.write(options.results, options.title, json.loads((options.results / f"{options.title}.json").read_text()))
+        draw(options)
     if not all(outcome.good() for outcome in outcomes):
         sys.exit("a count is wrong, see above")
 

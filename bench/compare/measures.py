@@ -8,6 +8,7 @@ import threading
 import time
 
 from compare import programs
+from compare.plots import BACK, BACK_WITH_MISSED, CPU, MEMORY, OPENS, P99, RATE
 from compare.programs import NCHAN, PROGRAMS, RINGCAST
 from suite import certificates, generator, servers
 from suite.results import Outcome, Table, written
@@ -16,14 +17,10 @@ LOOK_SECONDS = 0.05
 # From when every connection stands to when memory is read: what has been made for opening them only is gone by then.
 QUIET_SECONDS = 0.6  # of the time that the streams are held
 
-MEMORY, CPU = "memory_bytes_per_stream", "cpu_ns_per_delivery"
-P50, P99 = "latency_p50", "latency_p99"
-RATE = "deliveries_per_second"
-BACK, BACK_WITH_MISSED = "storm_streams_per_second", "storm_reopen_per_second"
-LOST = "lost"
+P50, LOST = "latency_p50", "lost"
 
 KEPT = [MEMORY, "memory_bytes_empty", "memory_bytes_idle", "processes", "slab_bytes_per_stream", CPU, P50, P99, RATE,
-        "open", "opens_per_second", "published", "expected", "deliveries", "missing", "duplicates", "out_of_order", LOST,
+        "open", OPENS, "published", "expected", "deliveries", "missing", "duplicates", "out_of_order", LOST,
         BACK, "storm_seconds", "storm_returned", "server_storm_cpu_ns_per_stream", "storm_missed",
         "storm_missed_expected", "storm_missed_arrived", BACK_WITH_MISSED, "storm_reopen_seconds",
         "server_storm_reopen_cpu_ns_per_stream", "not_counted"]
@@ -34,7 +31,7 @@ STREAMS_FIGURES = [
     (CPU, "server CPU for a delivery, ns"),
     (P50, "latency p50, µs"),
     (P99, "latency p99, µs"),
-    ("opens_per_second", "streams opened a second"),
+    (OPENS, "streams opened a second"),
 ]
 THROUGHPUT_FIGURES = [
     (RATE, "deliveries a second"),
@@ -160,7 +157,7 @@ def add_figures(report, memory, streams):
         threads = (ns for use in report["watched_cpu_ns"].values() for ns in use.get("publish", {}).values())
         report[CPU] = sum(threads) / report["deliveries"]
     if report["open_seconds"]:
-        report["opens_per_second"] = report["open"] / report["open_seconds"]
+        report[OPENS] = report["open"] / report["open_seconds"]
     report[LOST] = report["missing"] + report["duplicates"] + report["out_of_order"]
 
 

@@ -84,8 +84,11 @@ def nchan_command(_options, ports, folder, settings):
 
 def nchan_version(_options):
     nginx = output_of(NGINX, "-v").split("/")[-1].strip()
-    package = output_of("dpkg-query", "-W", "-f=${Version}", "libnginx-mod-nchan") if shutil.which("dpkg-query") else ""
-    return f"nchan {package or 'of unknown version'} in nginx {nginx}"
+    if shutil.which("dpkg-query") is None:
+        return f"nchan of unknown version in nginx {nginx}"
+    # As "1:1.3.6+dfsg-2"; the module itself does not tell.
+    package = output_of("dpkg-query", "-W", "-f=${Version}", "libnginx-mod-nchan")
+    return f"nchan {re.sub(r'^[0-9]+:|[+-].*$', '', package)} in nginx {nginx}"
 
 
 # Gin
