@@ -18,8 +18,8 @@ ROWS = [
     Panel("tls", plots.CPU, "The same over TLS 1.3 ({streams} streams)", plots.in_time),
     Panel("streams", plots.P99, "Latency p99 ({streams} streams)", plots.of_microseconds),
     Panel("throughput", plots.RATE, "Deliveries, published one after the other ({streams} streams)", plots.a_second),
-    Panel(MISSED, plots.BACK_WITH_MISSED, "Back from a storm, each with {events missed} missed events ({streams} streams)",
-          plots.a_second),
+    Panel(MISSED, plots.BACK_WITH_MISSED,
+          "Back from a storm, each with {events missed} missed events ({streams} streams)", plots.a_second),
 ]
 
 
@@ -51,9 +51,9 @@ def section(data):
     versions = ", ".join(where[name] for name in (*where,) if name in ("nchan", "Gin", "better-sse"))
     pictures = [f"![{title}](bench/results/compare-{key}.svg)" for key, (title, _) in plots.PLOTS.items()]
     return "\n\n".join([
-        f"{versions}. Medians of alternating runs with one generator, in parentheses how many times Ringcast's figure; each "
-        "with the configuration that was found best, server and clients on one CPU each of the same machine. Every delivery "
-        "was counted. [All figures with their spread](bench/results/compare.md) (commit "
+        f"{versions}. Medians of alternating runs with one generator, in parentheses how many times Ringcast's figure; "
+        "each with the configuration that was found best, server and clients on one CPU each of the same machine. "
+        "Every delivery was counted. [All figures with their spread](bench/results/compare.md) (commit "
         f"{where['commit'].split()[0]}, Linux {where['kernel'].split('-')[0]}); [how, and how to repeat it]"
         "(bench/compare/README.md).",
         table(data), *pictures])

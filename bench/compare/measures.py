@@ -48,7 +48,7 @@ STORM_MISSED_FIGURES = [
     ("server_storm_reopen_cpu_ns_per_stream", "server CPU for each, ns"),
 ]
 
-STORM_AT, STORM_AFTER, STORM_RATE = 2, 2, 4  # events before, so that each stream has an ID, and after; a second
+STORM_AT, STORM_AFTER = 2, 2  # events before, so that each stream has an ID, and after
 CPU_RATIO_MAX = 0.5  # Ringcast : nchan
 
 
@@ -62,6 +62,7 @@ class Size:
     hold: float
     throughput_events: int
     storm_missed: int
+    storm_rate: float
     many_streams: int
     many_events: int
     many_rate: float
@@ -70,11 +71,11 @@ class Size:
     tls_rate: float
 
 
-FULL = Size(runs=3, streams=15_000, events=8, rate=1, hold=4, throughput_events=20, storm_missed=10,
+FULL = Size(runs=3, streams=15_000, events=8, rate=1, hold=4, throughput_events=20, storm_missed=10, storm_rate=4,
             many_streams=60_000, many_events=6, many_rate=0.5, tls_streams=8_000, tls_events=8, tls_rate=2)
-QUICK = Size(runs=1, streams=5_000, events=8, rate=2, hold=3, throughput_events=20, storm_missed=10,
+QUICK = Size(runs=1, streams=5_000, events=8, rate=2, hold=3, throughput_events=20, storm_missed=10, storm_rate=4,
              many_streams=30_000, many_events=6, many_rate=1, tls_streams=3_000, tls_events=8, tls_rate=4)
-SMOKE = Size(runs=1, streams=50, events=10, rate=50, hold=0.2, throughput_events=20, storm_missed=5,
+SMOKE = Size(runs=1, streams=50, events=10, rate=50, hold=0.2, throughput_events=20, storm_missed=5, storm_rate=50,
              many_streams=100, many_events=5, many_rate=50, tls_streams=50, tls_events=5, tls_rate=50)
 PROFILES = {"full": FULL, "quick": QUICK, "smoke": SMOKE}
 
@@ -129,8 +130,8 @@ def measure(options, name, streams, secure=False, hold=0.0, **load):
                  "watch": [f"{number}={pid}" for number, pid in enumerate(server.processes)]}
         memory = Memory(server, streams, hold)
         command = generator.command_of(
-            options, url=f"{server.secure_base if secure else server.base}/events", publish_url=f"{server.base}/publish",
-            streams=streams, hold=hold, **programs.publishing(name), **load)
+            options, url=f"{server.secure_base if secure else server.base}/events",
+            publish_url=f"{server.base}/publish", streams=streams, hold=hold, **programs.publishing(name), **load)
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         memory.start()
         try:
@@ -183,8 +184,10 @@ def cell(reports, figure):
 
 
 def table_of(reports, figures, without=None):
-    """A column for each program, and for each rival how many times Ringcast's its figure is. `without` are texts by name
-    of programs that were not measured."""
+    """A column for each program, and for each rival how many times Ringcast's its figure is.
+
+    `without` are the texts for programs that were not measured, by name.
+    """
     names = list(reports) + list(without or {})
     rivals = [name for name in reports if name != RINGCAST]
     table = Table("median (spread)", *names, *(f"{name} : {RINGCAST}" for name in rivals))
@@ -218,8 +221,8 @@ def compare(options, outcome, names, runs, figures, run_one, without=None):
         for report in of:
             if "not_counted" in report:
                 outcome.notes.append(f"a run of {name} does not count: {report['not_counted']}")
-        # Ringcast's counts must be right everywhere; those of the others, where the load is so small that a wrong one is
-        # a fault of this comparison.
+        # Ringcast's counts must be right everywhere; those of the others, where the load is so small that a wrong one
+        # is a fault of this comparison.
         if name == RINGCAST or options.strict:
             outcome.check(f"runs of {name} in which every delivery arrived once and in order",
                           sum(report["good"] for report in of), runs)
@@ -256,7 +259,7 @@ def throughput(options, size):
 
 
 def measure_storm(options, size, name, missed):
-    return measure(options, name, size.streams, events=STORM_AT + missed + STORM_AFTER, rate=STORM_RATE,
+    return measure(options, name, size.streams, events=STORM_AT + missed + STORM_AFTER, rate=size.storm_rate,
                    bytes=options.bytes, storm=STORM_AT, storm_missed=missed)
 
 
@@ -273,7 +276,7 @@ def storm(options, size):
 def storm_missed(options, size):
     runs = options.runs or size.runs
     outcome = Outcome(
-        "storm-missed", "All streams are closed at once, events are published, and each stream comes back and gets those.",
+        "storm-missed", "All streams are closed at once, events are published, each stream comes back and gets those.",
         {"streams": size.streams, "events missed": size.storm_missed, "bytes": options.bytes, "runs each": runs})
     able = [name for name in chosen(options, *PROGRAMS) if PROGRAMS[name].replays]
     unable = {name: "no replay" for name in chosen(options, *PROGRAMS) if name not in able}

@@ -23,7 +23,10 @@ NAME_WIDTH, VALUE_WIDTH = 82, 128       # left and right of the bars
 BARS = PANEL - NAME_WIDTH - VALUE_WIDTH
 
 STYLE = """
-text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif; font-size: 13px; fill: #1f2328 }
+text {
+  font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", Helvetica, Arial, sans-serif;
+  font-size: 13px; fill: #1f2328
+}
 .ground { fill: #ffffff; stroke: #d0d7de }
 .title { font-size: 18px; font-weight: 600 }
 .head { font-size: 14px; font-weight: 600 }
@@ -124,7 +127,8 @@ class Drawing:
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}"{chosen}{placed}>{escape(words)}</text>')
 
     def bar(self, x, y, width, height, classes):
-        self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height}" rx="2" class="{classes}"/>')
+        self.parts.append(
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height}" rx="2" class="{classes}"/>')
 
     def line(self, x1, y1, x2, y2, classes):
         self.parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{classes}"/>')
@@ -192,8 +196,8 @@ def draw(key, data):
     for first in range(0, len(panels), COLUMNS):
         in_row = panels[first:first + COLUMNS]
         # Only who can be there: TLS and more streams than one process may have are not for all.
-        shown = [names if panel.measure == "storm-missed" else [n for n in names if n in measures[panel.measure]["runs"]]
-                 for panel in in_row]
+        shown = [names if panel.measure == "storm-missed" else
+                 [name for name in names if name in measures[panel.measure]["runs"]] for panel in in_row]
         for column, (panel, of) in enumerate(zip(in_row, shown)):
             draw_panel(drawing, MARGIN + column * (PANEL + GAP), y, panel, measures[panel.measure], of)
         y += HEAD_HEIGHT + ROW * max(map(len, shown)) + PANEL_GAP
