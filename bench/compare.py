@@ -23,7 +23,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
 from compare import front_page, measures, plots, programs  # noqa: E402  (the path comes first)
-from suite import results  # noqa: E402
+from suite import certificates, results  # noqa: E402
 from suite.servers import Failure  # noqa: E402
 
 SETTLE_SECONDS = 2
@@ -63,16 +63,21 @@ def complain_of_missing(options):
     for program in ("ringcast", "ringcast-load"):
         if not (options.build / program).exists():
             sys.exit(f"{program} is not in the build folder; compare/README.md tells how to build it, see --build too")
+    if "tls" in options.only and not certificates.available():
+        sys.exit("openssl is not installed; --only leaves the measure tls out")
     missing = [name for name in options.programs if programs.PROGRAMS[name].missing()]
     if missing:
         needed = ", ".join(f"{name} ({programs.PROGRAMS[name].packages})" for name in missing)
         sys.exit(f"not installed: {needed}. `tools/dev bench compare` installs them; --programs leaves them out")
 
 
-def raise_descriptors():
+def raise_descriptors(options):
     """Each program may have what the hard limit allows; some do not raise it themselves."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = measures.PROFILES[options.profile].streams + programs.DESCRIPTORS_OF_ITS_OWN
+    if hard < needed:
+        sys.exit(f"the hard limit of open files is {hard:,}, and {options.profile} needs {needed:,}: see `ulimit -Hn`")
 
 
 def run_all(options):
@@ -104,7 +109,7 @@ def main():
         draw(options)
         return
     complain_of_missing(options)
-    raise_descriptors()
+    raise_descriptors(options)
     try:
         where, outcomes = run_all(options)
     except Failure as failure:

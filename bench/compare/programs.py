@@ -169,17 +169,16 @@ class Program:
     command: typing.Callable
     version: typing.Callable
     missing: typing.Callable = lambda: False
-    packages: str = ""       # of Debian, and what else it needs
-    replays: bool = False    # what a client has missed
-    one_process: bool = False  # RLIMIT_NOFILE bounds its streams
+    packages: str = ""           # of Debian
+    replays: bool = False        # what a client has missed
     body: str | None = "{data}"  # of a publication; None: the generator's own, JSON
 
 
 PROGRAMS = {
     RINGCAST: Program(ringcast_command, ringcast_version, replays=True, body=None),
     NCHAN: Program(nchan_command, nchan_version, nchan_missing, "nginx-light libnginx-mod-nchan", replays=True),
-    GIN: Program(gin_command, gin_version, gin_missing, "golang-go golang-github-gin-gonic-gin-dev", one_process=True),
-    BETTER_SSE: Program(better_sse_command, better_sse_version, better_sse_missing, "nodejs npm", one_process=True),
+    GIN: Program(gin_command, gin_version, gin_missing, "golang-go golang-github-gin-gonic-gin-dev"),
+    BETTER_SSE: Program(better_sse_command, better_sse_version, better_sse_missing, "nodejs npm"),
 }
 servers.COMMANDS.update({name: program.command for name, program in PROGRAMS.items()})
 
