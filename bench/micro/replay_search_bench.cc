@@ -8,6 +8,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "allocation_counter.h"
 #include "sse_log.h"
 
 namespace {
@@ -26,7 +27,10 @@ void resume(benchmark::State& state, bool recent) {
     id = log.before(log.head() - behind);
   }
   std::size_t next = 0;
+  const std::uint64_t before = test::allocations();
   for (auto _ : state) benchmark::DoNotOptimize(log.resume(asked[next++ % asked.size()]).cursor);
+  state.counters["allocations"] = benchmark::Counter(
+      static_cast<double>(test::allocations() - before), benchmark::Counter::kAvgIterations);
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK_CAPTURE(resume, anywhere, false)->Arg(1024)->Arg(65536)->Arg(1 << 20);

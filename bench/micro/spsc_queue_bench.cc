@@ -8,6 +8,8 @@
 
 #include "ringcast/base/spsc_queue.h"
 
+#include "allocation_counter.h"
+
 namespace {
 
 using namespace ringcast;
@@ -19,10 +21,13 @@ struct Value {
 void push_and_pop(benchmark::State& state) {
   SpscQueue<Value> queue(1024);
   Value value{};
+  const std::uint64_t before = test::allocations();
   for (auto _ : state) {
     benchmark::DoNotOptimize(queue.try_push(value));
     benchmark::DoNotOptimize(queue.try_pop(value));
   }
+  state.counters["allocations"] = benchmark::Counter(
+      static_cast<double>(test::allocations() - before), benchmark::Counter::kAvgIterations);
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(push_and_pop);

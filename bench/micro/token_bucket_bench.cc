@@ -6,6 +6,8 @@
 
 #include "ringcast/base/token_bucket.h"
 
+#include "allocation_counter.h"
+
 namespace {
 
 using namespace ringcast;
@@ -15,10 +17,13 @@ void take(benchmark::State& state) {
   TokenBucket bucket(1'000'000, 16);
   const std::uint64_t step_ns = 1000 / static_cast<std::uint64_t>(state.range(0));
   Time now{.mono_ns = kNsPerSecond, .unix_ms = 0};
+  const std::uint64_t before = test::allocations();
   for (auto _ : state) {
     benchmark::DoNotOptimize(bucket.try_take(now));
     now.mono_ns += step_ns;
   }
+  state.counters["allocations"] = benchmark::Counter(
+      static_cast<double>(test::allocations() - before), benchmark::Counter::kAvgIterations);
 }
 BENCHMARK(take)->Arg(1)->Arg(10);
 
