@@ -49,6 +49,14 @@ Result<void> for_each_thread(pid_t pid, OnThread&& on_thread) {
 
 }  // namespace
 
+ProcessUse& ProcessUse::operator+=(const ProcessUse& other) {
+  cpu_ns += other.cpu_ns;
+  pss_bytes += other.pss_bytes;
+  rss_bytes += other.rss_bytes;
+  threads += other.threads;
+  return *this;
+}
+
 Result<ProcessUse> read_cpu(pid_t pid) {
   ProcessUse use;
   auto counted = for_each_thread(pid, [&use](const std::filesystem::path&, std::uint64_t ns) {

@@ -17,6 +17,8 @@ struct ProcessUse {
   std::uint64_t pss_bytes = 0;  ///< memory, shared pages by share
   std::uint64_t rss_bytes = 0;
   std::uint32_t threads = 0;
+
+  ProcessUse& operator+=(const ProcessUse& other);
 };
 
 /// CPU time, cheap to read. A thread that ended meanwhile is no longer counted.

@@ -60,6 +60,8 @@ class Reading {
   }
 
   std::variant<Command, Answer> read(int argc, const char* const* argv) {
+    // An option that may be repeated takes one value each time: what follows may be the scenario.
+    for (CLI::Option* const option : app_.get_options()) option->allow_extra_args(false);
     try {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
@@ -254,7 +256,8 @@ class Reading {
     app_.add_option("--last-event-id", plan.last_event_id, "Every stream begins with it");
     app_.add_option("--gather", plan.gather_us,
                     "Microseconds that a reader rests after it has read something, so that not "
-                    "every delivery wakes it; as much is added to latency at most")
+                    "every delivery wakes it; as much is added to latency at most. Not while "
+                    "streams are being opened")
         ->capture_default_str()
         ->check(CLI::Range(0U, 100'000U));
     app_.add_option("--threads", plan.threads, "That read")
@@ -321,8 +324,10 @@ class Reading {
   }
 
   void add_watching() {
-    app_.add_option("--server-pid", command_.options.server_pid,
-                    "Measure this process: CPU for each delivery, memory");
+    app_.add_option("--server-pid", command_.options.server_pids,
+                    "Measure this process: CPU for each delivery, memory. May be repeated: all "
+                    "together are the server")
+        ->check(CLI::PositiveNumber);
     app_.add_option("--watch", watched_,
                     "NAME=PID: tell the CPU of this process too, for each of its threads; may be "
                     "repeated");

@@ -114,7 +114,8 @@ void Reader::run() {
     for (int i = 0; i < count; ++i) turn.push_back(ready[static_cast<std::size_t>(i)].data.u32);
     for (const std::uint32_t ring : turn) drain(ring);
     // While a burst goes on, do not sleep between every two deliveries: waking costs both sides.
-    if (!turn.empty() && plan_.gather_us > 0) usleep(plan_.gather_us);
+    // Connections that are being made would only take longer, each of their round trips.
+    if (!turn.empty() && plan_.gather_us > 0 && connecting_ == 0) usleep(plan_.gather_us);
     turn.clear();
   }
   close(poller);

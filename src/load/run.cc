@@ -52,7 +52,7 @@ class Runner {
     report_.streams = plan_.streams;
     report_.stalled = plan_.stalled;
     report_.frame_bytes = plan_.frame_bytes;
-    if (options_.server_pid != 0) report_.server.emplace();
+    if (!options_.server_pids.empty()) report_.server.emplace();
     for (const auto& each : options_.watched) report_.watched.push_back({.name = each.name});
     report_.kernel_empty = read_kernel();
     measure(&Report::Server::empty, true);
@@ -94,11 +94,11 @@ class Runner {
 
   void measure(ProcessUse Report::Server::*moment, bool memory) {
     if (!report_.server) return;
-    const auto use = memory ? read_process(options_.server_pid) : read_cpu(options_.server_pid);
-    if (use) {
-      (*report_.server).*moment = use.value();
-    } else {
-      state_.fail(use.error().message);
+    ProcessUse& sum = (*report_.server).*moment;
+    for (const pid_t pid : options_.server_pids) {
+      const auto use = memory ? read_process(pid) : read_cpu(pid);
+      if (!use) return state_.fail(use.error().message);
+      sum += use.value();
     }
   }
 

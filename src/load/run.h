@@ -16,10 +16,10 @@ struct RunOptions {
     std::string name;
     pid_t pid = 0;
   };
-  pid_t server_pid = 0;          ///< 0 = not measured
-  std::vector<Watched> watched;  ///< whose CPU is told by thread
-  double hold_seconds = 0;       ///< idle, between opening and publishing
-  double timeout_seconds = 0;    ///< for the whole run
+  std::vector<pid_t> server_pids;  ///< measured together; none = not measured
+  std::vector<Watched> watched;    ///< whose CPU is told by thread
+  double hold_seconds = 0;         ///< idle, between opening and publishing
+  double timeout_seconds = 0;      ///< for the whole run
   /// Between a phase and measuring what comes next: the server ends what belongs to the phase.
   double settle_seconds = 0.5;
   double quiet_seconds = 10;  ///< without any progress, after which what has not come is missing

@@ -42,5 +42,14 @@ TEST(ReadThreads, OfAProcessThatIsNotThereIsAnError) {
   EXPECT_FALSE(read_threads(-1).ok());
 }
 
+TEST(ProcessUse, OfSeveralProcessesIsTheirSum) {
+  ProcessUse sum{.cpu_ns = 1, .pss_bytes = 2, .rss_bytes = 3, .threads = 4};
+  sum += {.cpu_ns = 10, .pss_bytes = 20, .rss_bytes = 30, .threads = 40};
+  EXPECT_EQ(sum.cpu_ns, 11U);
+  EXPECT_EQ(sum.pss_bytes, 22U);
+  EXPECT_EQ(sum.rss_bytes, 33U);
+  EXPECT_EQ(sum.threads, 44U);
+}
+
 }  // namespace
 }  // namespace ringcast::load

@@ -81,6 +81,19 @@ TEST(Scenario, EveryOptionThatIsGivenWins) {
   EXPECT_EQ(command({"slow", "--stalled", "0", "--slow-readers", "0.25"}).plan.slow, 2'500U);
 }
 
+TEST(Scenario, MayStandBehindAnOptionThatMayBeRepeated) {
+  const Command storm = command({"--server-pid", "7", "--server-pid", "8", "storm"});
+  EXPECT_EQ(storm.scenario, "storm");
+  EXPECT_EQ(storm.options.server_pids, (std::vector<pid_t>{7, 8}));
+  auto words = kAddresses;
+  words.insert(words.begin(), {"--url", "http://127.0.0.1:2/events"});
+  words.emplace_back("idle");
+  const auto result = read(words);
+  ASSERT_TRUE(std::holds_alternative<Command>(result));
+  EXPECT_EQ(std::get<Command>(result).scenario, "idle");
+  EXPECT_EQ(std::get<Command>(result).plan.events.size(), 2U);
+}
+
 TEST(Scenario, WithoutOneNothingIsChosen) {
   const Command plain = command({});
   EXPECT_EQ(plain.scenario, "");
