@@ -35,15 +35,12 @@ namespace {
 
 using namespace floor_bench;
 
-constexpr double kSpreadRoom = 1.15;  // SO_REUSEPORT spreads by hash, never evenly
-
 struct Options {
   std::uint16_t port = 0;
   std::uint16_t tls_port = 0;
   std::string certificate;
   std::string private_key;
   std::uint32_t threads = 1;
-  std::uint32_t streams = 100'000;
   std::uint32_t slots = 19'500;  ///< of each ring
 };
 
@@ -60,15 +57,12 @@ Options read_options(int argc, char** argv) {
   auto* certificate = app.add_option("--certificate", options.certificate, "PEM file");
   auto* key = app.add_option("--key", options.private_key, "PEM file");
   tls_port->needs(certificate)->needs(key);
-  app.add_option("--threads", options.threads, "Rings are divided among them")
+  app.add_option("--threads", options.threads, "Each with its own listener")
       ->capture_default_str()
       ->check(CLI::Range(1U, 64U));
-  app.add_option("--streams", options.streams, "As many rings as so many need")
-      ->capture_default_str()
-      ->check(CLI::Range(1U, 4'000'000U));
   app.add_option("--slots", options.slots, "Connections of one ring, at most RLIMIT_NOFILE")
       ->capture_default_str()
-      ->check(CLI::Range(1U, 1U << 20));
+      ->check(CLI::Range(4U, 1U << 20));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -89,12 +83,9 @@ std::shared_ptr<const ringcast::tls::Context> load_certificate(const Options& op
 }
 
 WorkerOptions worker_options(const Options& options) {
-  const double slots = kSpreadRoom * options.streams / options.threads;
-  const auto rings = static_cast<std::uint32_t>(slots / options.slots) + 1;
   return {.port = options.port,
           .tls_port = options.tls_port,
           .tls = load_certificate(options),
-          .rings = rings,
           .slots = options.slots};
 }
 
@@ -130,13 +121,15 @@ int main(int argc, char** argv) {
   for (auto& thread : threads) thread.join();
   std::uint64_t short_sends = 0;
   std::uint64_t connections = 0;
+  std::uint64_t rings = 0;
   for (const auto& worker : workers) {
     short_sends += worker->short_sends();
     connections += worker->connections();
+    rings += worker->rings();
   }
-  std::printf("events %llu short sends %llu connections %llu\n",
+  std::printf("events %llu short sends %llu connections %llu rings %llu\n",
               static_cast<unsigned long long>(workers.front()->events()),
               static_cast<unsigned long long>(short_sends),
-              static_cast<unsigned long long>(connections));
+              static_cast<unsigned long long>(connections), static_cast<unsigned long long>(rings));
   return 0;
 }

@@ -22,6 +22,8 @@ constexpr unsigned kBatch = 128;
 constexpr unsigned kCompletions = 4096;
 constexpr unsigned kBuffers = 256;
 constexpr std::size_t kBufferBytes = 4096;
+// Accepts run ahead of us by what has come since: with a full table the kernel accepts and drops.
+constexpr std::uint32_t kReserve = 1024;
 constexpr std::size_t kRequestBytesMax = std::size_t{256} * 1024;
 // A full send is silent, a short one posts its count, and the kernel keeps no reference to the
 // bytes once the batch is submitted.
@@ -47,7 +49,10 @@ int checked(int status, const char* what) {
 }
 
 StreamRing::StreamRing(Shared& shared, Listeners listeners, std::uint32_t slots)
-    : shared_(shared), listeners_(listeners), table_(slots) {
+    : shared_(shared),
+      listeners_(listeners),
+      table_(slots),
+      reserve_(std::min(kReserve, slots / 4)) {
   io_uring_params params{};
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
                  IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE;
@@ -58,9 +63,6 @@ StreamRing::StreamRing(Shared& shared, Listeners listeners, std::uint32_t slots)
   // Spares a look-up in each call. Refused beyond 16 rings of a thread, which only costs that.
   static_cast<void>(io_uring_register_ring_fd(&ring_));
   register_buffers();
-  accept(Operation::accept);
-  if (listeners_.tls >= 0) accept(Operation::accept_tls);
-  submit();
 }
 
 StreamRing::~StreamRing() {
@@ -105,11 +107,34 @@ void StreamRing::submit() {
   said_.clear();
 }
 
+void StreamRing::listen() {
+  listening_ = true;
+  accept(Operation::accept);
+  if (listeners_.tls >= 0) accept(Operation::accept_tls);
+  submit();
+}
+
+void StreamRing::stop_listening() {
+  for (const Operation operation : {Operation::accept, Operation::accept_tls}) {
+    cancel(tag(operation, listened_));
+  }
+  listening_ = false;
+  ++listened_;
+  submit();
+}
+
 void StreamRing::accept(Operation operation) {
   io_uring_sqe* entry = prepare();
   const int listener = operation == Operation::accept ? listeners_.plain : listeners_.tls;
   io_uring_prep_multishot_accept_direct(entry, listener, nullptr, nullptr, 0);
-  entry->user_data = tag(operation, 0);
+  entry->user_data = tag(operation, listened_);
+}
+
+void StreamRing::cancel(std::uint64_t user_data) {
+  io_uring_sqe* entry = prepare();
+  io_uring_prep_cancel64(entry, user_data, 0);
+  entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  entry->user_data = tag(Operation::other, 0);
 }
 
 void StreamRing::receive(std::uint32_t slot) {
@@ -136,10 +161,7 @@ void StreamRing::say(std::uint32_t slot, std::string bytes) {
 
 /// Ends a connection that cannot go on: its receive completes once more, and that closes it.
 void StreamRing::drop(std::uint32_t slot) {
-  io_uring_sqe* entry = prepare();
-  io_uring_prep_cancel64(entry, tag(Operation::receive, slot), 0);
-  entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
-  entry->user_data = tag(Operation::other, slot);
+  cancel(tag(Operation::receive, slot));
 }
 
 // ── Completions ─────────────────────────────────────────────────────────────────────────────────
@@ -194,14 +216,9 @@ void StreamRing::accepted(const io_uring_cqe& completion, Operation operation) {
     }
     receive(slot);
   }
-  if ((completion.flags & IORING_CQE_F_MORE) != 0) return;
-  // With a full table the kernel accepts and drops; from now on who comes waits in the backlog. It
-  // may have been full because of slots that we close in this turn, before the next accept.
-  if (completion.res == -ENFILE && connections_ == table_.size()) {
-    paused_.push_back(operation);
-  } else {
-    accept(operation);
-  }
+  // It stops early when there is no room for its next completion.
+  const bool current = listening_ && static_cast<std::uint32_t>(completion.user_data) == listened_;
+  if ((completion.flags & IORING_CQE_F_MORE) == 0 && current) accept(operation);
 }
 
 void StreamRing::received(const io_uring_cqe& completion, std::uint32_t slot) {
@@ -241,7 +258,6 @@ void StreamRing::ended(std::uint32_t slot) {
   io_uring_prep_close_direct(entry, slot);
   entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
   entry->user_data = tag(Operation::other, slot);
-  for (const Operation operation : std::exchange(paused_, {})) accept(operation);
 }
 
 // ── Requests ────────────────────────────────────────────────────────────────────────────────────

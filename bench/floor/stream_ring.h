@@ -43,7 +43,7 @@ struct Shared {
   std::uint64_t short_sends = 0;
 };
 
-/// One io_uring, its listeners, and the connections in its table.
+/// One io_uring and the connections in its table.
 ///
 ///                 receive: a request                          receive: the end
 ///   accept ─► reading ──────────────► plain, secure (streams) ──────────────► slot free
@@ -72,6 +72,14 @@ class StreamRing {
   /// One send for each stream. What a socket does not take at once is only counted, in a turn.
   void send_all(std::string_view chunk);
 
+  /// From now on, or no more, it takes connections.
+  void listen();
+  void stop_listening();
+  /// Fewer slots are free than connections may come before it has stopped to listen.
+  [[nodiscard]] bool crowded() const { return room() < reserve_; }
+  /// Takes long enough to be crowded again.
+  [[nodiscard]] bool roomy() const { return room() >= 2 * reserve_; }
+
   /// Of the table: streams and connections that are not streams yet.
   [[nodiscard]] std::uint32_t connections() const { return connections_; }
 
@@ -94,7 +102,9 @@ class StreamRing {
   io_uring_sqe* prepare();
   void submit();
   void register_buffers();
+  [[nodiscard]] std::size_t room() const { return table_.size() - connections_; }
   void accept(Operation operation);
+  void cancel(std::uint64_t user_data);
   void receive(std::uint32_t slot);
   void send(std::uint32_t slot, const void* bytes, std::size_t count);
   void say(std::uint32_t slot, std::string bytes);
@@ -120,9 +130,11 @@ class StreamRing {
   std::vector<std::uint32_t> plain_;  ///< slots
   std::vector<SecureStream> secure_;
   std::unordered_map<std::uint32_t, Reading> reading_;  ///< those that need more than one receive
-  std::deque<std::string> said_;   ///< what is sent once, until it is submitted
-  std::vector<Operation> paused_;  ///< accepts that found the table full
+  std::deque<std::string> said_;  ///< what is sent once, until it is submitted
   std::uint32_t connections_ = 0;
+  const std::uint32_t reserve_;
+  bool listening_ = false;
+  std::uint32_t listened_ = 0;  ///< how often it has stopped; tells the accepts of each time apart
 };
 
 }  // namespace floor_bench

@@ -1,5 +1,6 @@
 #include "worker.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <netinet/in.h>
@@ -43,26 +44,19 @@ Worker::Worker(WorkerOptions options) : options_(std::move(options)) {
   shared_.tls = options_.tls;
   shared_.opening = stream_opening(next_id());
   shared_.bell = checked(eventfd(0, EFD_CLOEXEC), "eventfd");
-  for (std::uint32_t i = 0; i < options_.rings; ++i) {
-    Listeners& listeners = listeners_.emplace_back();
-    listeners.plain = listen_on(options_.port);
-    if (options_.tls) listeners.tls = listen_on(options_.tls_port);
-  }
+  listeners_.plain = listen_on(options_.port);
+  if (options_.tls) listeners_.tls = listen_on(options_.tls_port);
 }
 
 Worker::~Worker() {
-  for (const Listeners& listeners : listeners_) {
-    close(listeners.plain);
-    if (listeners.tls >= 0) close(listeners.tls);
-  }
+  close(listeners_.plain);
+  if (listeners_.tls >= 0) close(listeners_.tls);
   close(shared_.bell);
 }
 
 void Worker::run(const std::vector<std::unique_ptr<Worker>>& all) {
   all_ = &all;
-  for (const Listeners& listeners : listeners_) {
-    rings_.push_back(std::make_unique<StreamRing>(shared_, listeners, options_.slots));
-  }
+  make_room();
   while (take_inbox()) {
     unsigned taken = 0;
     for (const auto& ring : rings_) {
@@ -70,11 +64,25 @@ void Worker::run(const std::vector<std::unique_ptr<Worker>>& all) {
       taken += ring->turn();
       publish();
     }
+    if (listening_->crowded()) make_room();
     // Whatever comes after the look at its ring has rung by now, or will.
     if (taken == 0) sleep();
   }
   for (const auto& ring : rings_) connections_ += ring->connections();
+  rings_made_ = rings_.size();
   rings_.clear();
+}
+
+void Worker::make_room() {
+  if (listening_ != nullptr) listening_->stop_listening();
+  const auto found =
+      std::find_if(rings_.begin(), rings_.end(), [](const auto& ring) { return ring->roomy(); });
+  listening_ =
+      found != rings_.end()
+          ? found->get()
+          : rings_.emplace_back(std::make_unique<StreamRing>(shared_, listeners_, options_.slots))
+                .get();
+  listening_->listen();
 }
 
 /// False when it is time to stop.
