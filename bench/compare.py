@@ -40,6 +40,9 @@ def parse_options():
                         help="folder with ringcast and ringcast-load (default: build-bench)")
     parser.add_argument("--runs", type=int, help="of each program (default: 3; quick and smoke 1)")
     parser.add_argument("--bytes", type=int, default=120, help="size of an event's frame as Ringcast sends it")
+    parser.add_argument("--gather", type=int, default=0, metavar="MICROSECONDS",
+                        help="that a reader of the generator rests after it has read something: then not every send pays "
+                             "for waking it, and latency is larger by as much at most (default: 0)")
     cpus = sorted(os.sched_getaffinity(0))
     parser.add_argument("--server-cpus", default=str(cpus[0]), help="as taskset takes them (default: %(default)s)")
     parser.add_argument("--load-cpus", default=str(cpus[min(1, len(cpus) - 1)]), help="default: %(default)s")

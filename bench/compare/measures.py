@@ -122,6 +122,8 @@ def measure(options, name, streams, secure=False, hold=0.0, **load):
     A run in which something was lost, came twice or in another order counts, and says how much; one that could not be
     ended has `not_counted`, the reason.
     """
+    if options.gather:
+        load |= {"gather": options.gather}
     if secure:
         load |= {"insecure": True, "tls_version": "1.3"}
     with programs.running(name, options, streams, secure) as server:
