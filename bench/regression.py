@@ -57,7 +57,7 @@ class Size:
 
 # Many short rounds rather than few long ones, since the limits come from the number of pairs. At the rates here both
 # servers together need about half of their CPU: more, and events would leave together.
-FULL = Size(rounds=15, streams=10_000, events=10, rate=5, throughput_events=100, storm_streams=5_000,
+FULL = Size(rounds=15, streams=10_000, events=10, rate=5, throughput_events=300, storm_streams=5_000,
             tls_streams=1_500, tls_events=40, tls_rate=25)
 QUICK = dataclasses.replace(FULL, rounds=5)
 SMOKE = Size(rounds=5, streams=1_000, events=5, rate=50, throughput_events=5, storm_streams=100,
