@@ -1,6 +1,7 @@
 """The main figures of the comparison, between two marks in README.md."""
 
 import statistics
+import textwrap
 
 from compare import plots
 from compare.plots import OWN, Panel
@@ -9,6 +10,7 @@ from suite.servers import Failure
 
 BEGIN, END = "<!-- bench/compare.py writes what follows -->", "<!-- bench/compare.py: up to here -->"
 MISSED = "storm-missed"
+LINE = 120  # columns
 
 ROWS = [
     Panel("streams", plots.MEMORY, "User memory of an idle stream ({streams})", plots.in_bytes),
@@ -50,13 +52,14 @@ def section(data):
     where = data["machine"]
     versions = ", ".join(where[name] for name in (*where,) if name in ("nchan", "Gin", "better-sse"))
     pictures = [f"![{title}](bench/results/compare-{key}.svg)" for key, (title, _) in plots.PLOTS.items()]
-    return "\n\n".join([
+    said = (
         f"{versions}. Medians of alternating runs with one generator, in parentheses how many times Ringcast's figure; "
         "each with the configuration that was found best, server and clients on one CPU each of the same machine. "
         "Every delivery was counted. [All figures with their spread](bench/results/compare.md) (commit "
-        f"{where['commit'].split()[0]}, Linux {where['kernel'].split('-')[0]}); [how, and how to repeat it]"
-        "(bench/compare/README.md).",
-        table(data), *pictures])
+        f"{where['commit'].split()[0]}, Linux {where['kernel'].split('-')[0]}); [how, and how to repeat "
+        "it](bench/compare/README.md).")
+    return "\n\n".join([
+        "\n".join(textwrap.wrap(said, LINE, break_long_words=False, break_on_hyphens=False)), table(data), *pictures])
 
 
 def write(readme, data):
