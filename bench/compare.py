@@ -5,9 +5,9 @@
   quick       fewer streams, one run each, about three minutes
   smoke       tiny: only that every program starts and delivers everything
 
-Writes bench/results/compare.md and .json (compare-quick.md of `quick`) and the plots compare-*.svg beside them; `full`
-also writes its main figures into README.md. Exit code 0 when every count of Ringcast is exact; of the others the table
-tells what they lost.
+Writes bench/results/compare.md and .json, and the plots compare-*.svg beside them. Of `quick` they are
+compare-quick.md and so on, with --only or --programs compare-partial.md. `full` also writes its main figures into
+README.md. Exit code 0 when every count of Ringcast is exact; of the others the table tells what they lost.
 """
 
 import argparse
@@ -41,8 +41,8 @@ def parse_options():
     parser.add_argument("--runs", type=int, help="of each program (default: 3; quick and smoke 1)")
     parser.add_argument("--bytes", type=int, default=120, help="size of an event's frame as Ringcast sends it")
     parser.add_argument("--gather", type=int, default=0, metavar="MICROSECONDS",
-                        help="that a reader of the generator rests after it has read something: then not every send pays "
-                             "for waking it, and latency is larger by as much at most (default: 0)")
+                        help="that a reader of the generator rests after it has read something: then not every send "
+                             "pays for waking it, and latency is larger by as much at most (default: 0)")
     cpus = sorted(os.sched_getaffinity(0))
     parser.add_argument("--server-cpus", default=str(cpus[0]), help="as taskset takes them (default: %(default)s)")
     parser.add_argument("--load-cpus", default=str(cpus[min(1, len(cpus) - 1)]), help="default: %(default)s")
@@ -58,7 +58,10 @@ def parse_options():
     options.write = not options.strict or options.results != FOLDER / "results"
     options.only = options.only or (measures.SMOKE_MEASURES if options.strict else list(measures.MEASURES))
     options.programs = [name for name in programs.PROGRAMS if name in (programs.RINGCAST, *options.programs)]
-    options.title = "compare" if options.profile == "full" else f"compare-{options.profile}"
+    everything = (set(options.only), len(options.programs)) == (set(measures.MEASURES), len(programs.PROGRAMS))
+    whole = everything or options.plot
+    options.title = "-".join(
+        ["compare"] + ([options.profile] if options.profile != "full" else []) + ([] if whole else ["partial"]))
     return options
 
 
