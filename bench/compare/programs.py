@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import subprocess
+import time
 import typing
 
 from suite import certificates, servers
@@ -172,11 +173,13 @@ class Program:
     packages: str = ""           # of Debian
     replays: bool = False        # what a client has missed
     body: str | None = "{data}"  # of a publication; None: the generator's own, JSON
+    processes: typing.Callable = lambda streams: 1
 
 
 PROGRAMS = {
     RINGCAST: Program(ringcast_command, ringcast_version, replays=True, body=None),
-    NCHAN: Program(nchan_command, nchan_version, nchan_missing, "nginx-light libnginx-mod-nchan", replays=True),
+    NCHAN: Program(nchan_command, nchan_version, nchan_missing, "nginx-light libnginx-mod-nchan", replays=True,
+                   processes=lambda streams: 1 + workers_for(streams)),
     GIN: Program(gin_command, gin_version, gin_missing, "golang-go golang-github-gin-gonic-gin-dev"),
     BETTER_SSE: Program(better_sse_command, better_sse_version, better_sse_missing, "nodejs npm"),
 }
@@ -197,12 +200,23 @@ def processes_of(pid):
     return found
 
 
+def wait_for_processes(name, pid, streams):
+    """nginx listens before its workers are there."""
+    until = time.monotonic() + servers.LISTEN_SECONDS
+    while time.monotonic() < until:
+        found = processes_of(pid)
+        if len(found) == PROGRAMS[name].processes(streams):
+            return found
+        time.sleep(0.02)
+    raise servers.Failure(f"{name} has {len(found)} processes and should have {PROGRAMS[name].processes(streams)}")
+
+
 @contextlib.contextmanager
 def running(name, options, streams, secure=False):
     """The program, made ready for so many streams. `processes` of what it yields are all of its processes."""
     files = certificates.files() if secure else {}
     with servers.running(name, options, {"streams": streams, "secure": secure}, files) as server:
-        server.processes = processes_of(server.pid)
+        server.processes = wait_for_processes(name, server.pid, streams)
         yield server
 
 
