@@ -80,7 +80,7 @@ bool LoopbackRedis::read(int connection, redisReader& reader) {
     freeReplyObject(command);
     ++commands;
   }
-  pipelined_max_ = std::max(pipelined_max_, commands);
+  pipelined_max_ = std::max(pipelined_max_.load(), commands);
   return true;
 }
 

@@ -51,7 +51,7 @@ class LoopbackRedis {
   std::map<int, Reader> connections_;
   std::map<int, std::string> subscribers_;  ///< connection → channel
   std::uint64_t messages_ = 0;
-  std::uint64_t pipelined_max_ = 0;
+  std::atomic<std::uint64_t> pipelined_max_{0};
   std::thread thread_;
 };
 
