@@ -14,6 +14,8 @@ from suite import certificates, generator, servers
 from suite.results import Outcome, Table, written
 
 LOOK_SECONDS = 0.05
+DRAIN_SECONDS, DRAIN_LOOK_SECONDS = 15, 0.3
+SPARE_SOCKETS = 20
 # From when every connection stands to when memory is read: what has been made for opening them only is gone by then.
 QUIET_SECONDS = 0.6  # of the time that the streams are held
 
@@ -96,13 +98,23 @@ def tcp_sockets():
     raise servers.Failure("/proc/net/sockstat has no line of TCP")
 
 
+def wait_until_drained():
+    """Until the kernel has freed the sockets of what ran before; they would be counted as ours."""
+    until = time.monotonic() + DRAIN_SECONDS
+    before, now = tcp_sockets() + 1, tcp_sockets()
+    while now < before and time.monotonic() < until:
+        time.sleep(DRAIN_LOOK_SECONDS)
+        before, now = now, tcp_sockets()
+
+
 class Memory(threading.Thread):
     """Reads the memory once, a while after both ends of each stream's connection stand."""
 
     def __init__(self, server, streams, hold):
         super().__init__()
         self.server = server
-        self.wanted = tcp_sockets() + 2 * streams
+        # With a few to spare: whoever else closes a connection meanwhile does not spoil it.
+        self.wanted = tcp_sockets() + 2 * streams - SPARE_SOCKETS
         self.hold = hold
         self.empty = memory_bytes(server)
         self.idle = None
@@ -130,6 +142,8 @@ def measure(options, name, streams, secure=False, hold=0.0, **load):
         # nginx's first process only waits, and with one worker the last one does all the work.
         load |= {"server_pid": server.processes[-1],
                  "watch": [f"{number}={pid}" for number, pid in enumerate(server.processes)]}
+        if hold and not options.strict:
+            wait_until_drained()
         memory = Memory(server, streams, hold)
         command = generator.command_of(
             options, url=f"{server.secure_base if secure else server.base}/events",
