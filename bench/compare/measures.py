@@ -85,10 +85,13 @@ PROFILES = {"full": FULL, "quick": QUICK, "smoke": SMOKE}
 # One run
 
 def memory_bytes(server):
-    """PSS of all processes of the program: what they share counts once."""
+    """PSS of all processes of the program: what they share counts once.
+
+    Without files: a library's pages count the less the more processes have it, the generator among them.
+    """
     lines = (line for pid in server.processes
              for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines())
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
 
 
 def tcp_sockets():
