@@ -103,7 +103,10 @@ def run_all(options):
 
 def draw(options):
     """What the results folder has of this profile; of the full one the front page tells the main figures."""
-    data = json.loads((options.results / f"{options.title}.json").read_text())
+    measured = options.results / f"{options.title}.json"
+    if not measured.exists():
+        sys.exit(f"{measured.name} is not in the results: nothing has been measured yet")
+    data = json.loads(measured.read_text())
     plots.write(options.results, options.title, data)
     if options.title == "compare" and options.results == FOLDER / "results":
         front_page.write(FOLDER.parent / "README.md", data)
