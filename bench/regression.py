@@ -135,8 +135,9 @@ class Memory:
         return next(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:")) * 1024
 
     def look(self):
-        while not self.over.wait(LOOK_SECONDS):
-            self.most = max(self.most, self.now())
+        with contextlib.suppress(ProcessLookupError):  # the server has ended: whoever uses it says so
+            while not self.over.wait(LOOK_SECONDS):
+                self.most = max(self.most, self.now())
 
     def __enter__(self):
         self.thread.start()
