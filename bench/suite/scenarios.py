@@ -9,6 +9,7 @@ from suite.bridge_streams import bridge_streams
 from suite.latency import latency
 from suite.logins import logins
 from suite.million import million, tls_million
+from suite.reconnect import reconnect
 from suite.results import Outcome, Table
 from suite.slow import slow
 from suite.storm import storm
@@ -47,6 +48,10 @@ class Size:
     slow_stalled: int
     slow_rate: float
     slow_runs: int
+    reconnect_streams: int
+    reconnect_missed: int
+    reconnect_runs: int
+    reconnect_nchan: bool
     storm_streams: int
     storm_runs: int
     logins_streams: int
@@ -93,12 +98,13 @@ class Size:
 FULL = Size(
     idle_streams=500_000, idle_ordinary=0, idle_signed_in=100_000, idle_seconds=10,
     latency_streams=20_000, latency_broadcasts=20, latency_broadcast_rate=2, latency_topics=200, latency_rate=200,
-    latency_share_max=0.2, latency_runs=3,
+    latency_share_max=0.1, latency_runs=3,
     million_streams=1_000_000, million_seconds=10, million_rate=0.05,
     fanout_streams=100_000, fanout_ordinary=0, fanout_events=50,
     cost_streams=60_000, cost_events=12, cost_rate=1, cost_runs=5,
     throughput_events=12, throughput_runs=5,
     slow_readers=20_000, slow_stalled=1_000, slow_rate=5, slow_runs=3,
+    reconnect_streams=100_000, reconnect_missed=10, reconnect_runs=3, reconnect_nchan=True,
     storm_streams=20_000, storm_runs=5,
     logins_streams=10_000, logins_at_once=50, logins_events=40, logins_rate=5, logins_runs=5,
     bridge_instances=(1, 2), bridge_streams=((10, 0), (1_000, 100)), bridge_rate=20_000, bridge_seconds=10,
@@ -117,6 +123,7 @@ SHORT = dataclasses.replace(
     FULL, idle_streams=100_000, idle_ordinary=5_000, idle_signed_in=10_000, idle_seconds=5, latency_runs=1,
     fanout_ordinary=5_000, fanout_events=20, cost_runs=2,
     throughput_runs=1, slow_readers=10_000, slow_stalled=500, slow_rate=10, slow_runs=1, storm_runs=2,
+    reconnect_streams=50_000, reconnect_runs=1, reconnect_nchan=False,
     logins_runs=2,
     bridge_streams=((10, 0),), bridge_seconds=5, bridge_steps=(30_000, 60_000, 100_000, 150_000),
     bridge_step_seconds=2, bridge_latency_seconds=4, bridge_latency_runs=1,
@@ -134,6 +141,7 @@ SMOKE = Size(
     cost_streams=300, cost_events=10, cost_rate=20, cost_runs=1,
     throughput_events=10, throughput_runs=1,
     slow_readers=200, slow_stalled=20, slow_rate=60, slow_runs=1,
+    reconnect_streams=200, reconnect_missed=5, reconnect_runs=1, reconnect_nchan=False,
     storm_streams=200, storm_runs=1,
     logins_streams=200, logins_at_once=5, logins_events=20, logins_rate=20, logins_runs=1,
     bridge_instances=(1, 2), bridge_streams=((4, 0), (20, 4)), bridge_rate=500, bridge_seconds=0.4,
@@ -234,6 +242,8 @@ def fanout(options, size):
     return outcome
 
 
+# A reader that rests is not woken by every delivery, which costs the sender, now and then, more than all else.
+GATHER_US = 2_000
 COST_FIGURES = [
     ("server_cpu_ns_per_delivery", "server CPU a delivery, ns"),
     ("server_pss_bytes_per_stream", "user memory a stream, bytes"),
@@ -277,7 +287,7 @@ def cost(options, size):
         {"streams": size.cost_streams, "events": size.cost_events, "events a second": size.cost_rate,
          "bytes": options.bytes, "runs each": options.runs or size.cost_runs})
     return beside_the_floor(options, outcome, COST_FIGURES, options.runs or size.cost_runs, size.cost_streams,
-                            events=size.cost_events, rate=size.cost_rate)
+                            events=size.cost_events, rate=size.cost_rate, gather=GATHER_US)
 
 
 def throughput(options, size):
@@ -292,12 +302,12 @@ def throughput(options, size):
 SCENARIOS = {"idle": idle, "fanout": fanout, "cost": cost, "throughput": throughput, "slow": slow, "storm": storm,
              "logins": logins, "bridge": bridge, "bridge-latency": bridge_latency, "bridge-streams": bridge_streams,
              "tls-idle": tls_idle, "tls-cost": tls_cost, "tls-handshakes": tls_handshakes, "tls-storm": tls_storm,
-             "latency": latency, "million": million, "tls-million": tls_million}
+             "latency": latency, "reconnect": reconnect, "million": million, "tls-million": tls_million}
 NEED_REDIS = ("bridge", "bridge-latency", "bridge-streams")
 # Asked for by name only: they need root, memory and time.
 BY_NAME = ("million", "tls-million")
 # What `short` has: the main figures.
-MAIN = ("idle", "fanout", "cost", "throughput", "latency", "storm", "tls-idle", "tls-cost")
+MAIN = ("idle", "fanout", "cost", "throughput", "latency", "reconnect", "tls-idle", "tls-cost")
 NEED_OPENSSL = ("tls-idle", "tls-cost", "tls-handshakes", "tls-storm", "tls-million")
 
 

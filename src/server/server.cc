@@ -344,7 +344,8 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
                                            .tls = config.tls.connections},
                                  .ring = {.slots = capacity.slots, .descriptors = descriptors},
                                  .listeners = {},
-                                 .cpu = config.server.pin ? cpus[i % cpus.size()] : -1};
+                                 .cpu = config.server.pin ? cpus[i % cpus.size()] : -1,
+                                 .shares_cpu = count > cpus.size()};
     for (const Listeners& each : listeners) {
       options.listeners.push_back({.descriptor = each.descriptors[i], .tls = each.tls});
     }

@@ -100,6 +100,7 @@ void ShardThread::wake() {
 void ShardThread::run() {
   name_thread("shard " + std::to_string(options_.shard.index));
   pin_to(options_.cpu);
+
   auto ring = uring::Ring::create(options_.ring);
   if (!ring) {
     outcome_ = ring.error();
@@ -141,6 +142,10 @@ void ShardThread::run() {
           give_back_memory();
           (void)mine.release_receive_memory();  // not now means at the next of its times
         }
+        // A broadcast takes many turns. Shards of one CPU let each other in after each of them: the
+        // scheduler would do so only after several, and an event for a single topic passes three
+        // threads.
+        if (options_.shares_cpu && idle == std::chrono::nanoseconds(0)) sched_yield();
         if (!shard.value()->finished()) mine.wait(sooner(idle, advice.wait));
       }
     }

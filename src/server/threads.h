@@ -66,6 +66,7 @@ class ShardThread {
     uring::RingOptions ring;
     std::vector<shard::Listener> listeners;  ///< taken over
     int cpu = -1;                            ///< to pin to; -1 = none
+    bool shares_cpu = false;                 ///< there are more shards than CPUs
   };
 
   ShardThread(Options options, const shard::Services& services, hub::Exchange& exchange);
