@@ -113,7 +113,7 @@ FULL = Size(
     bridge_latency_rates=(1_000, 10_000), bridge_latency_seconds=8, bridge_latency_runs=3,
     bridge_few_streams=10, bridge_many_streams=100_000, bridge_many_events=10, bridge_many_rate=0.5,
     bridge_hold_seconds=10, bridge_many_runs=2,
-    tls_idle_streams=50_000, tls_idle_openssl=5_000, tls_idle_seconds=5,
+    tls_idle_streams=100_000, tls_idle_openssl=5_000, tls_idle_seconds=5,
     tls_cost_streams=30_000, tls_cost_once=10_000, tls_cost_events=12, tls_cost_rate=2, tls_cost_runs=3,
     tls_handshakes_keys=("ECDSA P-256", "RSA 2048"), tls_handshakes_versions=("TLS 1.3", "TLS 1.2"),
     tls_handshakes_seconds=1, tls_handshakes_runs=3,

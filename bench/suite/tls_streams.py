@@ -6,7 +6,7 @@ from suite.results import Outcome, Table
 PLAIN, OWN, OPENSSL, TLS_1_2 = "plain", "TLS 1.3", "TLS 1.3, openssl", "TLS 1.2"
 AES_128, AES_256, CHACHA = "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"
 
-IDLE_BYTES_MAX, IDLE_STREAMS = 256, 500_000  # what a shard has once, whatever it holds, weighs more on fewer
+IDLE_BYTES_MAX, IDLE_STREAMS = 256, 100_000  # what a shard has once, whatever it holds, weighs more on fewer
 COST_RATIO_MAX = 1.35
 
 
