@@ -131,10 +131,14 @@ bool Hub::sequence_one(std::size_t shard, std::span<const std::byte> record, Tim
 bool Hub::reserve(const Publication& publication) {
   constexpr EventId kLongestId{~std::uint64_t{0}, ~std::uint64_t{0}};
   const sse::FrameSize most = sse::frame_size(kLongestId, fields_of(publication));
-  const std::size_t bytes = sizeof(EventRecord) + publication.topic.size() + most.bytes;
-  reserved_ = exchange_.events().reserve(bytes);
-  if (reserved_.empty()) RC_TRACE(inbox_full, bytes);
+  reserved_ = reserve_bytes(sizeof(EventRecord) + publication.topic.size() + most.bytes);
   return !reserved_.empty();
+}
+
+std::span<std::byte> Hub::reserve_bytes(std::size_t bytes) {
+  const auto room = exchange_.events().reserve(bytes);
+  if (room.empty()) RC_TRACE(inbox_full, bytes);
+  return room;
 }
 
 void Hub::deliver(EventId id, const Publication& publication) {
@@ -179,11 +183,8 @@ bool Hub::pass_on(const EventRecord& header, std::string_view topic,
   record.topic_bytes = static_cast<std::uint32_t>(topic.size());
   record.frame_bytes = static_cast<std::uint32_t>(what.size());
   const std::size_t bytes = sizeof record + topic.size() + what.size();
-  const auto out = exchange_.events().reserve(bytes);
-  if (out.empty()) {
-    RC_TRACE(inbox_full, bytes);
-    return false;
-  }
+  const auto out = reserve_bytes(bytes);
+  if (out.empty()) return false;
   std::memcpy(out.data(), &record, sizeof record);
   const auto behind_topic =
       std::ranges::copy(std::as_bytes(std::span(topic)), out.begin() + sizeof record).out;

@@ -28,6 +28,8 @@ namespace ringcast::shard {
 inline constexpr std::size_t kTailBytesMax = std::size_t{4} << 20;
 inline constexpr std::size_t kSecureTailBytesMax = std::size_t{64} << 20;
 
+static_assert(Stream::kPlain == SecureStreams::kNone);
+
 /// The data of a shard, which its parts share. The parts are layered, each using those before it:
 ///
 ///   Lifecycle  a slot's way from accept to close

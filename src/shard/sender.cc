@@ -115,9 +115,7 @@ bool Sender::add_sealed(uring::Slot slot, SendKind kind, std::span<const iovec> 
     bytes += context_.secure->seal_end(stream.tls, alert, out.subspan(bytes));
   }
   if (bytes == 0) {
-    context_.counters.streams_ended_tls.add();
-    RC_TRACE(stream_end, uring::to_index(slot), "tls");
-    drop(slot);
+    drop(slot, Ending::tls);
     return false;
   }
   const auto place = static_cast<std::uint32_t>(count_);
@@ -277,9 +275,7 @@ void Sender::settle(Entry& entry) {
   if (entry.error != 0 && entry.error != -EAGAIN) {
     // -EPIPE, -ECONNRESET, -ETIMEDOUT, -EHOSTUNREACH, ...: the peer is gone, whatever the reason.
     context_.counters.deliveries.sub(entry.events);
-    context_.counters.streams_ended_by_peer.add();
-    RC_TRACE(stream_end, uring::to_index(entry.slot), "peer");
-    drop(entry.slot);
+    drop(entry.slot, Ending::peer);
     return;
   }
   if (entry.kind == SendKind::tail) {
@@ -368,9 +364,7 @@ bool Sender::keep_in_tail(uring::Slot slot, std::span<const std::byte> bytes) {
     return true;
   }
   context_.counters.tails_full.add();
-  context_.counters.streams_ended_slow.add();
-  RC_TRACE(stream_end, uring::to_index(slot), "slow");
-  drop(slot);
+  drop(slot, Ending::slow);
   return false;
 }
 
@@ -383,9 +377,7 @@ bool Sender::keep_sealed_in_tail(uring::Slot slot, std::span<const std::byte> re
     const iovec piece = as_iovec(part);
     const std::size_t bytes = context_.secure->seal(context_.table[slot].tls, {&piece, 1}, out);
     if (bytes == 0) {
-      context_.counters.streams_ended_tls.add();
-      RC_TRACE(stream_end, uring::to_index(slot), "tls");
-      drop(slot);
+      drop(slot, Ending::tls);
       return false;
     }
     if (!keep_in_tail(slot, out.first(bytes))) return false;
@@ -413,7 +405,7 @@ void Sender::save_rests_before(sse::Ordinal evicted) {
       const auto frame = log.bytes(log.entry(stream.cursor), stream.wire());
       const auto rest = frame.subspan(stream.frame_taken);
       const bool kept =
-          !stream.secure() ? keep_in_tail(slot, rest) : keep_sealed_in_tail(slot, rest);
+          stream.secure() ? keep_sealed_in_tail(slot, rest) : keep_in_tail(slot, rest);
       if (!kept) continue;
       ++stream.cursor;
       stream.frame_taken = 0;
@@ -462,6 +454,16 @@ void Sender::release(uring::Slot slot) {
   }
   stream.frame_taken = 0;
   context_.counters.streams_open.sub();
+}
+
+void Sender::note_end(uring::Slot slot, Ending why) {
+  (context_.counters.*facts_of(why).count).add();
+  RC_TRACE(stream_end, uring::to_index(slot), facts_of(why).word);
+}
+
+void Sender::drop(uring::Slot slot, Ending why) {
+  note_end(slot, why);
+  drop(slot);
 }
 
 void Sender::drop(uring::Slot slot) {

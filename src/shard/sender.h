@@ -12,6 +12,7 @@
 #include "ringcast/sse/gather.h"
 
 #include "context.h"
+#include "ending.h"
 #include "lifecycle.h"
 
 namespace ringcast::shard {
@@ -104,8 +105,12 @@ class Sender {
 
   /// Takes the stream off the fan-out path until its socket has room.
   void block(uring::Slot slot, bool sent_something);
+  /// Counts the end of a stream. Once for each, when it is decided.
+  void note_end(uring::Slot slot, Ending why);
   /// Gives back what a stream owns and closes it hard.
   void drop(uring::Slot slot);
+  /// The same for one whose end has not been noted.
+  void drop(uring::Slot slot, Ending why);
   /// Gives back what a stream owns and ends it in good order.
   void finish(uring::Slot slot);
 

@@ -209,9 +209,7 @@ void Streams::on_writable(uring::Slot slot) {
 
 void Streams::on_receive(uring::Slot slot, std::int32_t result, std::span<const std::byte> data) {
   if (result <= 0) {
-    context_.counters.streams_ended_by_peer.add();
-    RC_TRACE(stream_end, uring::to_index(slot), "peer");
-    sender_.drop(slot);
+    sender_.drop(slot, Ending::peer);
   } else if (context_.table[slot].secure()) {
     on_secure_receive(slot, data);
   } else {
@@ -227,9 +225,7 @@ void Streams::on_data(uring::Slot slot) {
     stream.set(Fact::stray_bytes);
     return;
   }
-  context_.counters.streams_ended_by_peer.add();
-  RC_TRACE(stream_end, uring::to_index(slot), "peer");
-  sender_.drop(slot);
+  sender_.drop(slot, Ending::peer);
 }
 
 void Streams::on_secure_receive(uring::Slot slot, std::span<const std::byte> data) {
@@ -242,10 +238,7 @@ void Streams::on_secure_receive(uring::Slot slot, std::span<const std::byte> dat
     on_data(slot);
     return;
   }
-  (heard == Heard::nonsense ? context_.counters.streams_ended_tls
-                            : context_.counters.streams_ended_by_peer)
-      .add();
-  RC_TRACE(stream_end, uring::to_index(slot), heard == Heard::nonsense ? "tls" : "peer");
+  sender_.note_end(slot, heard == Heard::nonsense ? Ending::tls : Ending::peer);
   // Our last record does not wait for a client that has left.
   if (heard == Heard::failure || stream.extra != kNoExtra || stream.is(Fact::blocked)) {
     sender_.drop(slot);
@@ -260,11 +253,9 @@ void Streams::on_overtaken(uring::Slot slot) {
   if (context_.options.stream.slow_consumer == SlowConsumer::disconnect) {
     if (context_.table[slot].frame_taken != 0) {
       // Inside a frame that is gone, nothing can be said any more.
-      context_.counters.streams_ended_slow.add();
-      RC_TRACE(stream_end, uring::to_index(slot), "slow");
-      sender_.drop(slot);
+      sender_.drop(slot, Ending::slow);
     } else {
-      end(slot, Reason::slow);
+      end(slot, Ending::slow);
     }
     return;
   }
@@ -280,35 +271,17 @@ void Streams::on_overtaken(uring::Slot slot) {
   sender_.add_words(slot, SendKind::words, as_bytes(words));
 }
 
-void Streams::end(uring::Slot slot, Reason reason) {
+void Streams::end(uring::Slot slot, Ending why) {
   Stream& stream = context_.table[slot];
   stream.set(Fact::ending);
   leave_paced(slot);
-  std::string_view word;
-  sse::EventFields fields{.event = context_.options.stream.names.closing};
-  switch (reason) {
-    case Reason::drain:
-      word = "drain";
-      fields.retry_ms = next_drain_retry_ms();
-      ++drained_;
-      context_.counters.streams_ended_drain.add();
-      break;
-    case Reason::slow:
-      word = "slow";
-      context_.counters.streams_ended_slow.add();
-      break;
-    case Reason::expired:
-      word = "expired";
-      context_.counters.streams_ended_expired.add();
-      break;
-    case Reason::signed_out:
-      word = "signed-out";
-      context_.counters.streams_ended_signed_out.add();
-      break;
+  sender_.note_end(slot, why);
+  const std::string data = reason_data(facts_of(why).word);
+  sse::EventFields fields{.event = context_.options.stream.names.closing, .data = data};
+  if (why == Ending::drain) {
+    fields.retry_ms = next_drain_retry_ms();
+    ++drained_;
   }
-  RC_TRACE(stream_end, uring::to_index(slot), word.data());
-  const std::string data = reason_data(word);
-  fields.data = data;
   std::string words;
   append_event(words, stream.wire(), std::nullopt, fields);
   append_end(words, stream.wire());
@@ -399,8 +372,7 @@ std::uint64_t Streams::tick_blocked() {
     const uring::Slot slot = context_.blocked.front();
     if (sender_.overtaken(context_.table[slot])) {
       // It does not read, so it would not hear a `closing` either.
-      context_.counters.streams_ended_slow.add();
-      sender_.drop(slot);
+      sender_.drop(slot, Ending::slow);
     } else {
       context_.blocked.remove(context_.table, slot);
       context_.blocked.push_back(context_.table, slot);
@@ -456,19 +428,16 @@ void Streams::end_owned(Owners::Handle handle) {
   const bool hopeless = owner.put_off >= kPutOffMax;
   if (stream.phase == Phase::stream && !stream.is(Fact::end_after_tail)) {
     stream.set(Fact::ending);
-    const Reason reason = owner.signed_out ? Reason::signed_out : Reason::expired;
+    const Ending why = owner.signed_out ? Ending::signed_out : Ending::expired;
     if (stream.is(Fact::blocked) || hopeless) {
       // It does not read, so it would not hear a `closing` either.
-      (owner.signed_out ? context_.counters.streams_ended_signed_out
-                        : context_.counters.streams_ended_expired)
-          .add();
-      sender_.drop(slot);
+      sender_.drop(slot, why);
       return;
     }
     if (sender_.full() || sender_.holds(stream)) sender_.flush();
     if (owner.ends_s == Owners::kNever) return;
     const bool between_frames = stream.extra == kNoExtra && stream.frame_taken == 0;
-    if (between_frames && !stream.is(Fact::blocked)) end(slot, reason);
+    if (between_frames && !stream.is(Fact::blocked)) end(slot, why);
   } else if (stream.phase == Phase::stream && hopeless) {
     sender_.drop(slot);
     return;
@@ -519,7 +488,7 @@ std::uint64_t Streams::tick_drain() {
     if (stream.extra != kNoExtra || has_news(stream) || sender_.holds(stream)) continue;
     if (stream.is(Fact::ending)) continue;
     make_room_in_batch();
-    if (stream.phase == Phase::stream && !stream.is(Fact::blocked)) end(slot, Reason::drain);
+    if (stream.phase == Phase::stream && !stream.is(Fact::blocked)) end(slot, Ending::drain);
   }
   return context_.now.mono_ns + kDrainTickNs;
 }

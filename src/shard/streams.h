@@ -88,7 +88,6 @@ class Streams : public Pump::SlowStreams {
  private:
   /// The oldest event that newcomers may begin with.
   [[nodiscard]] sse::Ordinal oldest_open() const;
-  enum class Reason { drain, slow, expired, signed_out };
 
   void sweep_heartbeats(std::uint32_t slots);
   [[nodiscard]] std::uint64_t tick_heartbeats();
@@ -101,7 +100,7 @@ class Streams : public Pump::SlowStreams {
   void join_topics(uring::Slot slot);
   void on_data(uring::Slot slot);
   void on_secure_receive(uring::Slot slot, std::span<const std::byte> data);
-  void end(uring::Slot slot, Reason reason);
+  void end(uring::Slot slot, Ending why);
   [[nodiscard]] bool has_news(const Stream& stream) const;
   [[nodiscard]] std::span<const std::byte> heartbeat(sse::Wire wire);
   /// Before something is sent to it: its place there is by its last send.

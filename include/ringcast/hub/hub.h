@@ -36,6 +36,8 @@ class Hub : private EventSink {
 
   [[nodiscard]] Progress sequence(Time now);
   [[nodiscard]] bool sequence_one(std::size_t shard, std::span<const std::byte> record, Time now);
+  /// Room in every inbox; empty while one is full.
+  [[nodiscard]] std::span<std::byte> reserve_bytes(std::size_t bytes);
   /// Writes a record that is neither an event nor long. False: no room.
   [[nodiscard]] bool pass_on(const EventRecord& header, std::string_view topic,
                              std::span<const std::byte> what);
