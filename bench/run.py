@@ -14,6 +14,7 @@ spoils are reported and decide nothing.
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import sys
@@ -22,7 +23,7 @@ import time
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
-from suite import certificates, redis, results, scenarios  # noqa: E402  (the path comes first)
+from suite import certificates, redis, results, scenarios, system  # noqa: E402  (the path comes first)
 from suite.servers import Failure  # noqa: E402
 
 SETTLE_SECONDS = 3
@@ -71,12 +72,14 @@ def main():
         print(f"The load average is {where['load average before']}: something else runs, figures will be noisy.")
     outcomes = []
     begin = time.monotonic()
-    for name in chosen:
-        print(f"{name} …", flush=True)
-        try:
-            outcomes.append(scenarios.SCENARIOS[name](options, size))
-        except Failure as failure:
-            sys.exit(f"{name}: {failure}")
+    with system.steered_receive() if options.what != "smoke" else contextlib.nullcontext(system.UNCHANGED) as received:
+        where["a packet on loopback is received"] = received
+        for name in chosen:
+            print(f"{name} …", flush=True)
+            try:
+                outcomes.append(scenarios.SCENARIOS[name](options, size))
+            except Failure as failure:
+                sys.exit(f"{name}: {failure}")
     where["minutes"] = round((time.monotonic() - begin) / 60, 1)
     print("\n" + results.markdown(options.what, where, outcomes))
     if options.write:
