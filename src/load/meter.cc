@@ -78,6 +78,11 @@ Result<ThreadUse> read_threads(pid_t pid) {
   return use;
 }
 
+std::uint64_t used(const ThreadUse& use, const std::string& thread) {
+  const auto found = use.find(thread);
+  return found == use.end() ? 0 : found->second;
+}
+
 std::uint64_t thread_cpu_ns() {
   timespec t{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);

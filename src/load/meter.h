@@ -29,6 +29,13 @@ struct ProcessUse {
 /// CPU time of a process in nanoseconds, by the names of its threads; those of one name are added.
 using ThreadUse = std::map<std::string, std::uint64_t>;
 [[nodiscard]] Result<ThreadUse> read_threads(pid_t pid);
+/// What a thread had used; 0 when it was not there yet.
+[[nodiscard]] std::uint64_t used(const ThreadUse& use, const std::string& thread);
+
+/// From an earlier reading to a later one; negative when memory was given back.
+[[nodiscard]] inline double growth(std::uint64_t before, std::uint64_t after) {
+  return static_cast<double>(after) - static_cast<double>(before);
+}
 
 /// CPU time of the calling thread.
 [[nodiscard]] std::uint64_t thread_cpu_ns();

@@ -11,31 +11,28 @@
 
 namespace ringcast::load {
 
-/// What the stalled streams got once they were read again. expected = deliveries + skipped +
-/// what is missing.
-struct StalledReport {
-  std::uint64_t expected = 0;
-  std::uint64_t deliveries = 0;
-  std::uint64_t skipped = 0;      ///< behind a `gap`
-  std::uint64_t unannounced = 0;  ///< jumped over without one
-  std::uint64_t dropped = 0;      ///< streams that the server had ended
-  double seconds = 0;             ///< until all stood at the newest event
-
-  [[nodiscard]] std::uint64_t missing() const { return expected - deliveries - skipped; }
-};
-
-/// What the streams got that read slowly. They are waited for only with --stalled-resume.
-struct SlowReport {
-  std::uint64_t readers = 0;
-  std::uint32_t bytes_per_second = 0;
+/// What streams got that were not read as the others are.
+/// expected = deliveries + skipped + what is missing.
+struct LaggardReport {
   std::uint64_t expected = 0;  ///< deliveries
   std::uint64_t deliveries = 0;
   std::uint64_t skipped = 0;      ///< behind a `gap`
   std::uint64_t unannounced = 0;  ///< jumped over without one
   std::uint64_t dropped = 0;      ///< times that the server ended one of them
-  Histogram latency;              ///< ns
 
   [[nodiscard]] std::uint64_t missing() const { return expected - deliveries - skipped; }
+};
+
+/// What the stalled streams got once they were read again.
+struct StalledReport : LaggardReport {
+  double seconds = 0;  ///< until all stood at the newest event
+};
+
+/// What the streams got that read slowly. They are waited for only with --stalled-resume.
+struct SlowReport : LaggardReport {
+  std::uint64_t readers = 0;
+  std::uint32_t bytes_per_second = 0;
+  Histogram latency;  ///< ns
 };
 
 /// What came of closing all streams at once.

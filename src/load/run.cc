@@ -487,15 +487,15 @@ class Runner {
       report_.resumed->dropped = total(&ReaderCounters::stalled_dropped);
     }
     if (plan_.slow > 0) {
-      report_.slow = {.readers = plan_.slow,
-                      .bytes_per_second = plan_.slow_bytes_per_second,
-                      .expected = deliveries_to(Readers::slow),
-                      .deliveries = total(&ReaderCounters::slow_deliveries),
-                      .skipped = total(&ReaderCounters::slow_skipped),
-                      .unannounced = total(&ReaderCounters::slow_unannounced),
-                      .dropped = total(&ReaderCounters::slow_dropped),
-                      .latency = {}};
-      for (const auto& reader : readers_) report_.slow->latency.merge(reader->slow_latency());
+      SlowReport& slow = report_.slow.emplace();
+      slow.readers = plan_.slow;
+      slow.bytes_per_second = plan_.slow_bytes_per_second;
+      slow.expected = deliveries_to(Readers::slow);
+      slow.deliveries = total(&ReaderCounters::slow_deliveries);
+      slow.skipped = total(&ReaderCounters::slow_skipped);
+      slow.unannounced = total(&ReaderCounters::slow_unannounced);
+      slow.dropped = total(&ReaderCounters::slow_dropped);
+      for (const auto& reader : readers_) slow.latency.merge(reader->slow_latency());
     }
     for (const auto& reader : readers_) {
       if (reader->tls() == nullptr) continue;

@@ -1,7 +1,6 @@
 // Whole runs against servers that speak the standard's event stream in other words than ours.
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -11,8 +10,8 @@
 
 #include <gtest/gtest.h>
 
-#include "load/run.h"
 #include "loopback_server.h"
+#include "small_run.h"
 
 namespace ringcast::load {
 namespace {
@@ -75,26 +74,15 @@ class OtherServer : public LoopbackServer {
 };
 
 Plan plan_for(const OtherServer& server) {
-  Plan plan;
+  Plan plan = small_plan(server.base(), kStreams);
   plan.events = {parse_url(server.base() + "/channel/{topic}").value()};
   plan.publish = plan.events.front();
   plan.publish_body = BodyTemplate::parse("{data}").value();
-  plan.streams = kStreams;
+  plan.threads = 1;
   plan.streams_per_ring = 16;
   plan.connecting_max = 16;
   plan.publications = kEvents;
-  plan.frame_bytes = 120;
-  plan.run = 7;
   return plan;
-}
-
-Report run_with(const Plan& plan) {
-  RunOptions options;
-  options.timeout_seconds = 20;
-  options.settle_seconds = 0.02;
-  options.quiet_seconds = 0.3;
-  const std::atomic<bool> interrupted{false};
-  return run(plan, options, interrupted);
 }
 
 TEST(AnyServer, Http10UntilCloseWithLineEndsOfTwoBytesCommentsAndNoIds) {
@@ -105,7 +93,7 @@ TEST(AnyServer, Http10UntilCloseWithLineEndsOfTwoBytesCommentsAndNoIds) {
              return ": ping\r\n\r\nevent:message\r\ndata:" + data + "\r\n\r\n";
            },
        .answer = "HTTP/1.0 201 Created\r\nContent-Length: 3\r\n\r\nyes"}};
-  const Report report = run_with(plan_for(server));
+  const Report report = run_quickly(plan_for(server));
   EXPECT_TRUE(report.good()) << report.text();
   EXPECT_EQ(report.deliveries, kStreams * kEvents);
   EXPECT_EQ(report.other_events, 0U);
@@ -124,7 +112,7 @@ TEST(AnyServer, IdsOfAnyBytesAreGivenBackAsTheyCame) {
                                 chunk("ok") + "0\r\n\r\n"}};
   Plan plan = plan_for(server);
   plan.storm_at = 3;
-  const Report report = run_with(plan);
+  const Report report = run_quickly(plan);
   EXPECT_TRUE(report.good()) << report.text();
   EXPECT_EQ(report.deliveries, kStreams * kEvents);
   ASSERT_EQ(server.ids.size(), 2 * kStreams);
@@ -142,7 +130,7 @@ TEST(AnyServer, AnIdThatCannotBeKeptWholeFailsARunThatNeedsIt) {
                         .answer = "HTTP/1.1 204 No Content\r\n\r\n"}};
     Plan plan = plan_for(server);
     plan.reconnect = needs_it;
-    EXPECT_EQ(run_with(plan).good(), !needs_it);
+    EXPECT_EQ(run_quickly(plan).good(), !needs_it);
   }
 }
 
@@ -156,7 +144,7 @@ TEST(AnyServer, GetsWhatTheTemplateSaysWhereTheTopicIs) {
   plan.publish_body = BodyTemplate::parse(R"({"text":"{json_data}","room":"{topic}"})").value();
   plan.publish_type = "application/vnd.other+json";
   plan.publish_method = "PUT";
-  const Report report = run_with(plan);
+  const Report report = run_quickly(plan);
   EXPECT_TRUE(report.good()) << report.text();
   EXPECT_EQ(report.deliveries, kStreams / 2 * kEvents);
   ASSERT_EQ(server.published.size(), kEvents);

@@ -1,14 +1,13 @@
 // Whole runs over a channel, with bare subscribers and without streams.
 
-#include <atomic>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "load/payload.h"
-#include "load/run.h"
 #include "loopback_redis.h"
+#include "small_run.h"
 
 namespace ringcast::load {
 namespace {
@@ -30,17 +29,9 @@ Plan plan_for(const LoopbackRedis& redis) {
   return plan;
 }
 
-Report run_with(const Plan& plan, double timeout_seconds = 20) {
-  RunOptions options;
-  options.timeout_seconds = timeout_seconds;
-  options.settle_seconds = 0.02;
-  const std::atomic<bool> interrupted{false};
-  return run(plan, options, interrupted);
-}
-
 TEST(Channel, EachSubscriberHearsEachMessageOnce) {
   const LoopbackRedis redis;
-  const Report report = run_with(plan_for(redis));
+  const Report report = run_quickly(plan_for(redis));
   EXPECT_EQ(report.failure, "");
   EXPECT_TRUE(report.good());
   EXPECT_EQ(report.published, kEvents);
@@ -60,7 +51,7 @@ TEST(Channel, SendsAheadOfRepliesUpToTheLimit) {
   LoopbackRedis redis;
   Plan plan = plan_for(redis);
   plan.publishers = 1;
-  EXPECT_TRUE(run_with(plan).good());
+  EXPECT_TRUE(run_quickly(plan).good());
   EXPECT_LE(redis.pipelined_max(), plan.pipeline);
   EXPECT_GT(redis.pipelined_max(), 1U);
 }
@@ -70,7 +61,7 @@ TEST(Channel, LatencyCountsFromWhenAnEventWasDue) {
   Plan plan = plan_for(redis);
   plan.rate = 2'000;
   plan.publish_gather_us = 10'000;  // so each waits some milliseconds for its turn
-  const Report report = run_with(plan);
+  const Report report = run_quickly(plan);
   EXPECT_TRUE(report.good());
   EXPECT_GE(report.heard->latency.all.max(), 2'000'000U);
   EXPECT_GE(report.publish_seconds, static_cast<double>(kEvents - 1) / plan.rate);
@@ -79,10 +70,10 @@ TEST(Channel, LatencyCountsFromWhenAnEventWasDue) {
 TEST(Channel, AcknowledgementsAreTimedIfRepliesAreReadAtOnce) {
   const LoopbackRedis redis;
   Plan plan = plan_for(redis);
-  EXPECT_EQ(run_with(plan).answer.count(), 0U);
+  EXPECT_EQ(run_quickly(plan).answer.count(), 0U);
   plan.prompt_replies = true;
   plan.rate = 2'000;
-  const Report report = run_with(plan);
+  const Report report = run_quickly(plan);
   EXPECT_TRUE(report.good());
   EXPECT_EQ(report.answer.count(), kEvents);
   EXPECT_GT(report.answer.max(), 0U);
@@ -94,7 +85,7 @@ TEST(Channel, AMessageThatIsNotDeliveredIsMissing) {
     return number == 10 ? std::vector<std::string>{} : std::vector<std::string>{message};
   }};
   Plan plan = plan_for(redis);
-  Report report = run_with(plan, 1);
+  Report report = run_quickly(plan, {.timeout_seconds = 1});
   EXPECT_EQ(report.heard->missing, kSubscribers);
   report.failure.clear();  // the test does not wait until the run gives up by itself
   EXPECT_FALSE(report.good());
@@ -104,7 +95,7 @@ TEST(Channel, AMessageThatComesTwiceIsADuplicate) {
   const LoopbackRedis redis{[](std::uint64_t number, const std::string& message) {
     return std::vector<std::string>(number == 10 ? 2 : 1, message);
   }};
-  const Report report = run_with(plan_for(redis));
+  const Report report = run_quickly(plan_for(redis));
   EXPECT_FALSE(report.good());
   EXPECT_EQ(report.heard->duplicates, kSubscribers);
 }
@@ -118,16 +109,16 @@ TEST(Channel, MessagesOfOthersAreAwaitedAndCountedApart) {
   }};
   Plan plan = plan_for(redis);
   plan.others_messages = kOthers;
-  const Report report = run_with(plan);
+  const Report report = run_quickly(plan);
   EXPECT_TRUE(report.good());
   EXPECT_EQ(report.heard->others, kSubscribers * kOthers);
   plan.others_messages = 2 * kOthers;  // the same Redis adds no more of them
-  EXPECT_NE(run_with(plan, 1).failure, "");
+  EXPECT_NE(run_quickly(plan, {.timeout_seconds = 1}).failure, "");
 }
 
 TEST(Channel, ARefusalOfRedisEndsTheRunWithItsReason) {
   const LoopbackRedis redis{{}, "NOPERM this user has no permissions"};
-  EXPECT_NE(run_with(plan_for(redis)).failure.find("NOPERM"), std::string::npos);
+  EXPECT_NE(run_quickly(plan_for(redis)).failure.find("NOPERM"), std::string::npos);
 }
 
 }  // namespace

@@ -1,12 +1,9 @@
 #include "log_server.h"
 
-#include <atomic>
 #include <cerrno>
 #include <utility>
 
 #include <sys/socket.h>
-
-#include "load/run.h"
 
 namespace ringcast::load {
 
@@ -58,28 +55,6 @@ void LogServer::on_event(const std::string&, const std::string& data, const std:
   for (const Stream& stream : streams_) {
     if (stream.gets(log_.back())) write(stream.connection, log_.back().frame);
   }
-}
-
-Plan log_plan(const LogServer& server) {
-  Plan plan;
-  plan.events = {parse_url(server.base() + "/events").value()};
-  plan.publish = parse_url(server.base() + "/publish").value();
-  plan.streams = 6;
-  plan.threads = 2;
-  plan.streams_per_ring = 2;
-  plan.connecting_max = 2;
-  plan.frame_bytes = 120;
-  plan.run = 7;
-  return plan;
-}
-
-Report run_quickly(const Plan& plan) {
-  RunOptions options;
-  options.timeout_seconds = 20;
-  options.settle_seconds = 0.02;
-  options.quiet_seconds = 0.3;
-  const std::atomic<bool> interrupted{false};
-  return run(plan, options, interrupted);
 }
 
 }  // namespace ringcast::load

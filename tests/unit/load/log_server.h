@@ -6,8 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "load/plan.h"
-#include "load/report.h"
 #include "loopback_server.h"
 
 namespace ringcast::load {
@@ -69,11 +67,5 @@ class LogServer : public LoopbackServer {
   std::vector<Stream> streams_;
   std::size_t opened_ = 0;
 };
-
-/// A plan for six streams on two threads and several rings; the rest is the test's.
-[[nodiscard]] Plan log_plan(const LogServer& server);
-
-/// Without the pauses that only a server under measurement needs.
-[[nodiscard]] Report run_quickly(const Plan& plan);
 
 }  // namespace ringcast::load

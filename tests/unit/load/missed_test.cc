@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "log_server.h"
+#include "small_run.h"
 
 namespace ringcast::load {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 constexpr std::uint32_t kStreams = 6;
 
 Plan storm_plan(const LogServer& server) {
-  Plan plan = log_plan(server);
+  Plan plan = small_plan(server.base(), kStreams);
   plan.publications = 9;
   plan.storm_at = 2;
   plan.storm_missed = 4;
@@ -128,7 +129,7 @@ TEST(StormMissed, IsInTheReport) {
 }
 
 Plan replay_plan(const LogServer& server) {
-  Plan plan = log_plan(server);
+  Plan plan = small_plan(server.base(), kStreams);
   plan.publications = 9;
   plan.replay = 7;
   return plan;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "log_server.h"
+#include "small_run.h"
 
 namespace ringcast::load {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 constexpr std::uint32_t kStreams = 6;
 
 Plan mixed_plan(const LogServer& server) {
-  Plan plan = log_plan(server);
+  Plan plan = small_plan(server.base(), kStreams);
   plan.topics = 3;
   plan.publications = 10;
   plan.rate = 500;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "log_server.h"
+#include "small_run.h"
 
 namespace ringcast::load {
 namespace {
@@ -13,7 +14,7 @@ constexpr std::uint32_t kStreams = 6;
 constexpr std::uint64_t kEvents = 40;
 
 Plan slow_plan(const LogServer& server) {
-  Plan plan = log_plan(server);
+  Plan plan = small_plan(server.base(), kStreams);
   plan.publications = kEvents;
   plan.slow = 2;
   plan.slow_bytes_per_second = 8'000;
@@ -57,7 +58,10 @@ TEST(Slow, StreamsAreReadToTheEndWithTheStalledOnes) {
 
 TEST(Slow, IsGoodOnlyWithoutHolesThatNobodyAnnounced) {
   Report report;
-  report.slow = SlowReport{.readers = 5, .expected = 10, .deliveries = 4};
+  SlowReport& slow = report.slow.emplace();
+  slow.readers = 5;
+  slow.expected = 10;
+  slow.deliveries = 4;
   EXPECT_TRUE(report.good()) << "they are not waited for";
   report.resumed.emplace();
   EXPECT_FALSE(report.good()) << "now they are";

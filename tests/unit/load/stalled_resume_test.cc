@@ -1,7 +1,6 @@
 // Whole runs against a server on loopback that does what a script says to the one stream that
 // stalls, and the right thing to the one that reads.
 
-#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
@@ -10,8 +9,8 @@
 
 #include <gtest/gtest.h>
 
-#include "load/run.h"
 #include "loopback_server.h"
+#include "small_run.h"
 
 namespace ringcast::load {
 namespace {
@@ -75,25 +74,16 @@ std::string joined(const Script::Events& events, std::size_t first, std::size_t 
 
 Report run_against(Script script) {
   const ScriptedServer server{std::move(script)};
-  Plan plan;
-  plan.events = {parse_url(server.base() + "/events").value()};
-  plan.publish = parse_url(server.base() + "/publish").value();
-  plan.streams = 2;
+  Plan plan = small_plan(server.base(), 2);
   plan.stalled = 1;
   plan.resume_stalled = true;
   plan.reconnect = true;
   plan.topics = 2;
+  plan.threads = 1;
   plan.streams_per_ring = 16;
   plan.connecting_max = 16;
   plan.publications = kEvents;
-  plan.frame_bytes = 120;
-  plan.run = 7;
-  RunOptions options;
-  options.timeout_seconds = 20;
-  options.settle_seconds = 0.02;
-  options.quiet_seconds = 0.3;
-  const std::atomic<bool> interrupted{false};
-  Report report = run(plan, options, interrupted);
+  Report report = run_quickly(plan);
   EXPECT_EQ(report.failure, "");
   EXPECT_EQ(report.deliveries, kEvents - kOfStalled) << "the reading stream has its events";
   EXPECT_EQ(report.missing, 0U);

@@ -2,7 +2,6 @@
 // remembers who asked for what, and when.
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -10,8 +9,8 @@
 
 #include <gtest/gtest.h>
 
-#include "load/run.h"
 #include "loopback_server.h"
+#include "small_run.h"
 
 namespace ringcast::load {
 namespace {
@@ -81,27 +80,10 @@ class StormServer : public LoopbackServer {
 };
 
 Plan plan_for(const StormServer& server) {
-  Plan plan;
-  plan.events = {parse_url(server.base() + "/events").value()};
-  plan.publish = parse_url(server.base() + "/publish").value();
-  plan.streams = kStreams;
-  plan.threads = 2;
-  plan.streams_per_ring = 2;
-  plan.connecting_max = 2;
+  Plan plan = small_plan(server.base(), kStreams);
   plan.publications = kEvents;
   plan.storm_at = kBefore;
-  plan.frame_bytes = 120;
-  plan.run = 7;
   return plan;
-}
-
-Report run_with(const Plan& plan, double settle_seconds = 0.02) {
-  RunOptions options;
-  options.timeout_seconds = 20;
-  options.settle_seconds = settle_seconds;
-  options.quiet_seconds = 0.3;
-  const std::atomic<bool> interrupted{false};
-  return run(plan, options, interrupted);
 }
 
 void open_again(StormServer& server, int connection, const std::vector<std::string>& /*events*/) {
@@ -114,7 +96,7 @@ TEST(Storm, BringsEachStreamBackOnceWithItsIdAndItsToken) {
   plan.tokens = {"a", "b", "c"};
   plan.token_prefix = "Authorization: Bearer ";
   plan.headers = {"X-Extra: value"};
-  const Report report = run_with(plan);
+  const Report report = run_quickly(plan);
   EXPECT_EQ(report.failure, "");
   EXPECT_TRUE(report.good());
   ASSERT_TRUE(report.storm);
@@ -155,7 +137,7 @@ TEST(Storm, IsNotPartOfTheLatencyAtARate) {
   StormServer server{open_again};
   Plan plan = plan_for(server);
   plan.rate = 200;
-  const Report report = run_with(plan, 0.5);
+  const Report report = run_quickly(plan, {.settle_seconds = 0.5});
   EXPECT_TRUE(report.good());
   EXPECT_EQ(report.deliveries, kStreams * kEvents);
   // The pause lasts half a second at least.
@@ -168,7 +150,7 @@ TEST(Stretch, EventsThatWereDueInItAreToldApart) {
     StormServer server{open_again};
     Plan plan = plan_for(server);
     plan.stretch = &stretch;
-    const Report report = run_with(plan);
+    const Report report = run_quickly(plan);
     EXPECT_EQ(report.latency.all.count(), kStreams * kEvents);
     return report.latency.stretch.count();
   };
@@ -186,7 +168,7 @@ TEST(Storm, CanComeBeforeAnyEventAndAfterTheLast) {
     StormServer server{open_again};
     Plan plan = plan_for(server);
     plan.storm_at = at;
-    const Report report = run_with(plan);
+    const Report report = run_quickly(plan);
     EXPECT_TRUE(report.good()) << report.text();
     EXPECT_EQ(report.storm->returned, kStreams);
     EXPECT_EQ(report.deliveries, kStreams * kEvents);
@@ -202,7 +184,7 @@ TEST(Storm, AStreamThatIsRefusedTriesAgainAndIsCountedOnce) {
       self.open(connection);
     }
   }};
-  const Report report = run_with(plan_for(server));
+  const Report report = run_quickly(plan_for(server));
   EXPECT_TRUE(report.good()) << report.text();
   EXPECT_EQ(report.storm->opens_failed, 1U);
   EXPECT_EQ(report.storm->closed, kStreams);
@@ -215,7 +197,7 @@ TEST(Storm, AnEventThatIsSentAgainFailsTheRun) {
     self.open(connection);
     if (events.size() == kBefore) self.write(connection, events.back());
   }};
-  const Report report = run_with(plan_for(server));
+  const Report report = run_quickly(plan_for(server));
   EXPECT_FALSE(report.good());
   EXPECT_EQ(report.duplicates, kStreams);
   EXPECT_EQ(report.storm->returned, kStreams);
@@ -233,7 +215,7 @@ TEST(Storm, AStreamThatIsEndedAgainFailsTheRun) {
   }};
   Plan plan = plan_for(server);
   plan.storm_at = kEvents;
-  const Report report = run_with(plan);
+  const Report report = run_quickly(plan);
   EXPECT_FALSE(report.good());
   EXPECT_EQ(report.dropped, 1U);
   EXPECT_EQ(report.storm->returned, kStreams);

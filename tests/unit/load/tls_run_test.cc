@@ -1,7 +1,6 @@
 // Whole runs over TLS, against a server on loopback that sends each event to all streams.
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,8 +9,8 @@
 
 #include "../temporary_folder.h"
 #include "certificates.h"
-#include "load/run.h"
 #include "loopback_server.h"
+#include "small_run.h"
 
 namespace ringcast::load {
 namespace {
@@ -94,30 +93,13 @@ class EchoServer : public LoopbackServer {
 };
 
 Plan plan_for(const EchoServer& server, const tls::ClientOptions& options) {
-  Plan plan;
-  plan.events = {parse_url(server.base() + "/events").value()};
-  plan.publish = parse_url(server.base() + "/publish").value();
+  Plan plan = small_plan(server.base(), kStreams);
   for (Url* url : {&plan.events[0], &plan.publish}) {
     url->tls = tls::ClientContext::create(options, kNow).value();
   }
-  plan.streams = kStreams;
-  plan.threads = 2;
-  plan.streams_per_ring = 2;
-  plan.connecting_max = 2;
   plan.publishers = 2;
   plan.publications = kEvents;
-  plan.frame_bytes = 120;
-  plan.run = 7;
   return plan;
-}
-
-Report run_with(const Plan& plan) {
-  RunOptions options;
-  options.timeout_seconds = 20;
-  options.settle_seconds = 0.02;
-  options.quiet_seconds = 0.3;
-  const std::atomic<bool> interrupted{false};
-  return run(plan, options, interrupted);
 }
 
 void expect_exact(const Report& report) {
@@ -131,7 +113,7 @@ TEST(TlsRun, EachEventArrivesOnceUnderBothVersions) {
     const EchoServer server{{.context = site().context()}};
     auto options = site().trusting();
     options.version = version;
-    const Report report = run_with(plan_for(server, options));
+    const Report report = run_quickly(plan_for(server, options));
     expect_exact(report);
     ASSERT_TRUE(report.tls);
     EXPECT_EQ(report.tls->handshakes, kStreams);
@@ -151,7 +133,7 @@ TEST(TlsRun, RecordsInPartsAndOtherKeysMakeNoDifference) {
                              .piece_bytes = piece_bytes}};
     Plan plan = plan_for(server, site().trusting());
     plan.frame_bytes = piece_bytes > 100 ? 40'000 : 200;
-    expect_exact(run_with(plan));
+    expect_exact(run_quickly(plan));
   }
 }
 
@@ -163,7 +145,7 @@ TEST(TlsRun, AStormResumes) {
     options.resume = true;
     Plan plan = plan_for(server, options);
     plan.storm_at = kEvents / 2;
-    const Report report = run_with(plan);
+    const Report report = run_quickly(plan);
     expect_exact(report);
     ASSERT_TRUE(report.tls);
     EXPECT_EQ(report.tls->handshakes, 2 * kStreams);
@@ -177,7 +159,7 @@ TEST(TlsRun, StreamsThatStallAreReadLater) {
   Plan plan = plan_for(server, site().trusting());
   plan.stalled = 3;
   plan.resume_stalled = true;
-  const Report report = run_with(plan);
+  const Report report = run_quickly(plan);
   EXPECT_TRUE(report.good()) << report.text();
   ASSERT_TRUE(report.resumed);
   EXPECT_EQ(report.resumed->deliveries, 3 * kEvents);
@@ -191,7 +173,7 @@ TEST(TlsRun, AStreamThatIsClosedProperlyIsOpenedAgain) {
     Plan plan = plan_for(server, options);
     plan.reconnect = true;
     plan.publishers = 1;
-    const Report report = run_with(plan);
+    const Report report = run_quickly(plan);
     EXPECT_EQ(report.failure, "");
     EXPECT_EQ(report.deliveries, kStreams * kEvents) << report.text();
     EXPECT_EQ(report.missing, 0U);
@@ -207,7 +189,7 @@ TEST(TlsRun, ARecordThatDoesNotOpenFailsTheRun) {
     const EchoServer server{{.context = site().context()}, EchoServer::Habit::breaks_off};
     auto options = site().trusting();
     options.version = version;
-    const Report report = run_with(plan_for(server, options));
+    const Report report = run_quickly(plan_for(server, options));
     EXPECT_FALSE(report.good());
     EXPECT_NE(report.failure.find("TLS with 127.0.0.1:"), std::string::npos) << report.failure;
     EXPECT_GE(report.tls->failed(), 1U);
@@ -218,7 +200,7 @@ TEST(TlsRun, AServerThatIsNotTrustedFailsTheRunAtOnce) {
   const EchoServer server{{.context = site().context()}};
   auto options = site().trusting();
   options.server_name = "other.example";
-  const Report report = run_with(plan_for(server, options));
+  const Report report = run_quickly(plan_for(server, options));
   EXPECT_NE(report.failure.find("hostname mismatch"), std::string::npos) << report.failure;
   ASSERT_TRUE(report.tls);
   EXPECT_EQ(report.tls->handshakes, 0U);
@@ -227,7 +209,7 @@ TEST(TlsRun, AServerThatIsNotTrustedFailsTheRunAtOnce) {
 
   Plan publishing = plan_for(server, site().trusting());
   publishing.publish.tls = tls::ClientContext::create(options, kNow).value();
-  const Report other = run_with(publishing);
+  const Report other = run_quickly(publishing);
   EXPECT_NE(other.failure.find("publishing to 127.0.0.1:"), std::string::npos) << other.failure;
   EXPECT_NE(other.failure.find("hostname mismatch"), std::string::npos) << other.failure;
 }
