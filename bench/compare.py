@@ -13,7 +13,6 @@ README.md. Exit code 0 when every count of Ringcast is exact; of the others the 
 import argparse
 import contextlib
 import json
-import os
 import pathlib
 import resource
 import sys
@@ -24,7 +23,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
 from compare import front_page, measures, plots, programs  # noqa: E402  (the path comes first)
-from suite import certificates, results, system  # noqa: E402
+from suite import certificates, command_line, results, system  # noqa: E402
 from suite.servers import Failure  # noqa: E402
 
 SETTLE_SECONDS = 2
@@ -37,26 +36,17 @@ def parse_options():
                         help="one or more of %(choices)s")
     parser.add_argument("--programs", nargs="+", choices=programs.PROGRAMS, metavar="PROGRAM",
                         default=list(programs.PROGRAMS), help="one or more of %(choices)s; Ringcast always")
-    parser.add_argument("--build", type=pathlib.Path, default=FOLDER.parent / "build-bench",
-                        help="folder with ringcast and ringcast-load (default: build-bench)")
-    parser.add_argument("--runs", type=int, help="of each program (default: 3; quick and smoke 1)")
-    parser.add_argument("--bytes", type=int, default=120, help="size of an event's frame as Ringcast sends it")
+    command_line.add_measuring(parser, seconds=120)
     parser.add_argument("--gather", type=int, default=0, metavar="MICROSECONDS",
                         help="that a reader of the generator rests after it has read something: then not every send "
                              "pays for waking it, and latency is larger by as much at most (default: 0)")
-    cpus = sorted(os.sched_getaffinity(0))
-    parser.add_argument("--server-cpus", default=str(cpus[0]), help="as taskset takes them (default: %(default)s)")
-    parser.add_argument("--load-cpus", default=str(cpus[min(1, len(cpus) - 1)]), help="default: %(default)s")
-    parser.add_argument("--timeout", type=int, default=120, help="seconds for one run")
-    parser.add_argument("--results", type=pathlib.Path, default=FOLDER / "results",
-                        help="folder to write to (default: bench/results; smoke writes only if this is given)")
     parser.add_argument("--plot", action="store_true", help="measure nothing: only write plots and README.md again")
     options = parser.parse_args()
     options.build = options.build.resolve()
     options.strict = options.profile == "smoke"
     options.progress = not options.strict
     options.settle_seconds = 0.1 if options.strict else SETTLE_SECONDS
-    options.write = not options.strict or options.results != FOLDER / "results"
+    options.write = not options.strict or options.results != command_line.RESULTS
     options.only = options.only or (measures.SMOKE_MEASURES if options.strict else list(measures.MEASURES))
     options.programs = [name for name in programs.PROGRAMS if name in (programs.RINGCAST, *options.programs)]
     everything = (set(options.only), len(options.programs)) == (set(measures.MEASURES), len(programs.PROGRAMS))
@@ -67,9 +57,7 @@ def parse_options():
 
 
 def complain_of_missing(options):
-    for program in ("ringcast", "ringcast-load"):
-        if not (options.build / program).exists():
-            sys.exit(f"{program} is not in the build folder; compare/README.md tells how to build it, see --build too")
+    command_line.require_programs(options, "ringcast", "ringcast-load")
     if "tls" in options.only and not certificates.available():
         sys.exit("openssl is not installed; --only leaves the measure tls out")
     missing = [name for name in options.programs if programs.PROGRAMS[name].missing()]
@@ -89,8 +77,8 @@ def raise_descriptors(options):
 
 def run_all(options):
     where = results.machine()
-    if where["load average before"] > 0.5 and not options.strict:
-        print(f"The load average is {where['load average before']}: something else runs, figures will be noisy.")
+    if not options.strict:
+        command_line.warn_if_busy()
     begin = time.monotonic()
     where["RLIMIT_NOFILE"] = programs.descriptors()
     where |= programs.prepare(options, options.programs)
@@ -111,7 +99,7 @@ def draw(options):
         sys.exit(f"{measured.name} is not in the results: nothing has been measured yet")
     data = json.loads(measured.read_text())
     plots.write(options.results, options.title, data)
-    if options.title == "compare" and options.results == FOLDER / "results":
+    if options.title == "compare" and options.results == command_line.RESULTS:
         front_page.write(FOLDER.parent / "README.md", data)
 
 

@@ -16,7 +16,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
 import pathlib
 import signal
 import statistics
@@ -28,7 +27,7 @@ import time
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
-from suite import builds, certificates, generator, paired, results, servers  # noqa: E402  (the path comes first)
+from suite import builds, certificates, command_line, generator, paired, results, servers  # noqa: E402
 from suite.servers import Failure  # noqa: E402
 
 OLD, NEW = "old", "new"
@@ -112,9 +111,7 @@ def parse_arguments():
     parser.add_argument("--threshold", type=float, default=5, metavar="PERCENT",
                         help="how much worse is a loss (default: %(default)g)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures of every run there too")
-    cpus = sorted(os.sched_getaffinity(0))
-    parser.add_argument("--server-cpus", default=str(cpus[0]), help="as taskset takes them (default: %(default)s)")
-    parser.add_argument("--load-cpus", default=str(cpus[min(1, len(cpus) - 1)]), help="default: %(default)s")
+    command_line.add_cpus(parser)
     return parser.parse_args()
 
 
@@ -244,8 +241,7 @@ def check(arguments, scratch):
     folders = {which: builds.find(getattr(arguments, which)) for which in (OLD, NEW)}
     for which, folder in folders.items():
         print(f"{which}: {folder}")
-    if os.getloadavg()[0] > 0.5:
-        print(f"The load average is {os.getloadavg()[0]:.2f}: something else runs, figures will be noisy.")
+    command_line.warn_if_busy()
     size = SMOKE if arguments.smoke else QUICK if arguments.quick else FULL
     threshold = math.inf if arguments.smoke else arguments.threshold / 100
     runner = Runner(arguments, size, folders, scratch)

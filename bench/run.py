@@ -15,7 +15,6 @@ spoils are reported and decide nothing.
 
 import argparse
 import contextlib
-import os
 import pathlib
 import sys
 import time
@@ -23,7 +22,7 @@ import time
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
-from suite import certificates, redis, results, scenarios, system  # noqa: E402  (the path comes first)
+from suite import certificates, command_line, redis, results, scenarios, system  # noqa: E402  (the path comes first)
 from suite.servers import Failure  # noqa: E402
 
 SETTLE_SECONDS = 3
@@ -34,19 +33,10 @@ def parse_options():
     parser.add_argument("what", nargs="?", default="short", choices=[*scenarios.PROFILES, *scenarios.SCENARIOS])
     parser.add_argument("--only", nargs="+", choices=scenarios.SCENARIOS, metavar="SCENARIO",
                         help="of `all`, `short` or `smoke`: these")
-    parser.add_argument("--build", type=pathlib.Path, default=FOLDER.parent / "build-bench",
-                        help="folder with ringcast, ringcast-load and bench/floor/floor (default: build-bench)")
-    parser.add_argument("--runs", type=int, help="of each variant where variants are compared")
-    parser.add_argument("--bytes", type=int, default=120, help="size of an event's frame; `slow` has its own")
-    cpus = sorted(os.sched_getaffinity(0))
-    parser.add_argument("--server-cpus", default=str(cpus[0]), help="as taskset takes them (default: %(default)s)")
-    parser.add_argument("--load-cpus", default=str(cpus[min(1, len(cpus) - 1)]), help="default: %(default)s")
-    parser.add_argument("--timeout", type=int, default=300, help="seconds for one run")
-    parser.add_argument("--results", type=pathlib.Path, default=FOLDER / "results",
-                        help="folder to write to (default: bench/results; smoke writes only if this is given)")
+    command_line.add_measuring(parser, seconds=300)
     options = parser.parse_args()
     options.build = options.build.resolve()
-    options.write = options.what != "smoke" or options.results != FOLDER / "results"
+    options.write = options.what != "smoke" or options.results != command_line.RESULTS
     options.settle_seconds = 0.2 if options.what == "smoke" else SETTLE_SECONDS
     options.progress = options.what != "smoke"
     return options
@@ -54,9 +44,7 @@ def parse_options():
 
 def main():
     options = parse_options()
-    for program in ("ringcast", "ringcast-load", "bench/floor/floor"):
-        if not (options.build / program).exists():
-            sys.exit(f"{program} is not in the build folder; README.md tells how to build it, see --build too")
+    command_line.require_programs(options, "ringcast", "ringcast-load", "bench/floor/floor")
     size = scenarios.PROFILES.get(options.what, scenarios.FULL)
     chosen = options.only or scenarios.chosen(options.what)
     for available, need, program in [(redis.available(), scenarios.NEED_REDIS, "redis-server"),
@@ -68,8 +56,8 @@ def main():
         chosen = [name for name in chosen if name not in need]
         print(f"Left out, because {program} is not installed: {', '.join(need)}.")
     where = results.machine()
-    if where["load average before"] > 0.5 and options.what != "smoke":
-        print(f"The load average is {where['load average before']}: something else runs, figures will be noisy.")
+    if options.what != "smoke":
+        command_line.warn_if_busy()
     outcomes = []
     begin = time.monotonic()
     with system.steered_receive() if options.what != "smoke" else contextlib.nullcontext(system.UNCHANGED) as received:
