@@ -13,7 +13,7 @@ import urllib.request
 from suite import certificates
 
 SLOTS_OF_A_SHARD = 19_500  # a ring's table is bounded by RLIMIT_NOFILE, 20,000 on many machines
-SPREAD_ROOM = 1.15         # SO_REUSEPORT spreads by hash, never evenly
+SPREAD_ROOM = 1.15         # with several CPUs: SO_REUSEPORT spreads over them by hash, never evenly
 LISTEN_SECONDS = 30
 EXIT_SECONDS = 60
 

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -57,6 +58,21 @@ int bind_socket(const config::ListenAddress& address, bool reuse_port) {
   return -reason;
 }
 
+// A socket that listens; the errno otherwise (negative).
+int listen_on(const config::ListenAddress& address) {
+  const int descriptor = bind_socket(address, true);
+  if (descriptor < 0) return descriptor;
+  if (set_options(descriptor) && listen(descriptor, kBacklog) == 0) return descriptor;
+  const int reason = errno;
+  close(descriptor);
+  return -reason;
+}
+
+int another_descriptor(int of) {
+  const int descriptor = fcntl(of, F_DUPFD_CLOEXEC, 0);
+  return descriptor < 0 ? -errno : descriptor;
+}
+
 // Whether somebody listens there already. Without SO_REUSEPORT two listeners never coexist.
 bool in_use(const config::ListenAddress& address) {
   if (address.port == 0) return false;
@@ -76,20 +92,18 @@ std::uint16_t real_port(int descriptor) {
 
 }  // namespace
 
-Result<Listeners> open_listeners(const config::ListenAddress& address, std::size_t shards) {
+Result<Listeners> open_listeners(const config::ListenAddress& address, std::size_t shards,
+                                 std::size_t sockets) {
   Listeners listeners{
       .address = address, .descriptors = {}, .tls = false, .shared = in_use(address)};
   for (std::size_t i = 0; i < shards; ++i) {
-    const int descriptor = bind_socket(listeners.address, true);
-    int reason = descriptor < 0 ? -descriptor : 0;
-    if (descriptor >= 0) {
-      listeners.descriptors.push_back(descriptor);
-      if (!set_options(descriptor) || listen(descriptor, kBacklog) != 0) reason = errno;
-    }
-    if (reason != 0) {
+    const int descriptor = i < sockets ? listen_on(listeners.address)
+                                       : another_descriptor(listeners.descriptors[i % sockets]);
+    if (descriptor < 0) {
       for (const int open : listeners.descriptors) close(open);
-      return fault(listeners.address, reason);
+      return fault(listeners.address, -descriptor);
     }
+    listeners.descriptors.push_back(descriptor);
     listeners.address.port = real_port(descriptor);
   }
   return listeners;

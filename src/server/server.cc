@@ -4,6 +4,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <deque>
 #include <thread>
 #include <utility>
 
@@ -121,6 +122,8 @@ struct Server::Parts {
   EventId floor;  ///< of the logs: before the first event that the store will deliver
   std::unique_ptr<hub::Exchange> exchange;
   std::unique_ptr<HubThread> hub;
+  /// More shards than CPUs: those of one CPU accept from the same sockets. By CPU; else empty.
+  std::deque<shard::SharedRoom> rooms;
   std::vector<std::unique_ptr<ShardThread>> shards;
   std::unique_ptr<admin::AdminServer> admin;
   std::vector<std::string> addresses;
@@ -139,7 +142,7 @@ struct Server::Parts {
   [[nodiscard]] Result<void> warm_up(const config::Config& config);
   [[nodiscard]] std::string not_ready() const;
   [[nodiscard]] Result<std::vector<Listeners>> listen(const config::Config& config,
-                                                      std::uint32_t shard_count);
+                                                      std::uint32_t shard_count, std::size_t cpus);
   [[nodiscard]] Result<void> start_shards(const config::Config& config,
                                           uring::Descriptors descriptors,
                                           const std::vector<int>& cpus,
@@ -164,7 +167,7 @@ Result<void> Server::Parts::start(const config::Config& config) {
   if (auto started = start_certificates(config.tls); !started) return started;
   if (auto started = start_identity(config, cpus.size(), shard_count); !started) return started;
   if (auto started = start_hub(config, shard_count); !started) return started;
-  const auto listeners = listen(config, shard_count);
+  const auto listeners = listen(config, shard_count, cpus.size());
   if (!listeners) return listeners.error();
   if (auto started = start_shards(config, descriptors.value(), cpus, listeners.value()); !started) {
     return started;
@@ -176,12 +179,16 @@ Result<void> Server::Parts::start(const config::Config& config) {
 }
 
 Result<std::vector<Listeners>> Server::Parts::listen(const config::Config& config,
-                                                     std::uint32_t shard_count) {
+                                                     std::uint32_t shard_count, std::size_t cpus) {
   std::vector<Listeners> listeners;
+  const std::size_t sockets = std::min<std::size_t>(shard_count, cpus);
+  for (std::size_t i = 0; i < sockets && sockets < shard_count; ++i) {
+    rooms.emplace_back((shard_count - i + sockets - 1) / sockets);
+  }
   const auto open_all = [&](const std::vector<config::ListenAddress>& wanted,
                             bool tls) -> Result<void> {
     for (const config::ListenAddress& address : wanted) {
-      auto opened = open_listeners(address, shard_count);
+      auto opened = open_listeners(address, shard_count, sockets);
       if (!opened) return opened.error();
       opened.value().tls = tls;
       addresses.push_back((tls ? "https://" : "http://") +
@@ -322,13 +329,13 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
                                          const std::vector<int>& cpus,
                                          const std::vector<Listeners>& listeners) {
   const auto count = static_cast<std::uint32_t>(exchange->shards());
-  const shard::Services services{.policy = policy,
-                                 .addresses = address_limits,
-                                 .users = user_limits,
-                                 .signed_out = signed_out,
-                                 .passwords = passwords.get(),
-                                 .audit = audit.get(),
-                                 .request_id_base = random_number()};
+  shard::Services services{.policy = policy,
+                           .addresses = address_limits,
+                           .users = user_limits,
+                           .signed_out = signed_out,
+                           .passwords = passwords.get(),
+                           .audit = audit.get(),
+                           .request_id_base = random_number()};
   for (std::uint32_t i = 0; i < count; ++i) {
     ShardThread::Options options{.shard = {.index = i,
                                            .shards = count,
@@ -346,6 +353,7 @@ Result<void> Server::Parts::start_shards(const config::Config& config,
                                  .listeners = {},
                                  .cpu = config.server.pin ? cpus[i % cpus.size()] : -1,
                                  .shares_cpu = count > cpus.size()};
+    if (!rooms.empty()) services.room = &rooms[i % cpus.size()];
     for (const Listeners& each : listeners) {
       options.listeners.push_back({.descriptor = each.descriptors[i], .tls = each.tls});
     }

@@ -131,7 +131,8 @@ void ShardThread::run() {
         }
         if (listening && !shard.value()->accepting()) {
           listening = false;
-          // While they are open the kernel still sends a share of new connections here.
+          // While a socket is open anywhere, the kernel still sends a share of new connections
+          // there.
           for (const auto& listener : std::exchange(options_.listeners, {}))
             close(listener.descriptor);
         }

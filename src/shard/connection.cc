@@ -62,6 +62,7 @@ void DeadlineList::push_back(ConnectionPool& pool, ConnectionPool::Handle handle
     pool[last_].next = handle;
   }
   last_ = handle;
+  ++size_;
 }
 
 void DeadlineList::remove(ConnectionPool& pool, ConnectionPool::Handle handle) {
@@ -76,6 +77,7 @@ void DeadlineList::remove(ConnectionPool& pool, ConnectionPool::Handle handle) {
   } else {
     pool[connection.next].previous = connection.previous;
   }
+  --size_;
 }
 
 }  // namespace ringcast::shard

@@ -152,11 +152,13 @@ class DeadlineList {
   void push_back(ConnectionPool& pool, ConnectionPool::Handle handle);
   void remove(ConnectionPool& pool, ConnectionPool::Handle handle);
   [[nodiscard]] bool empty() const { return first_ == ConnectionPool::kNone; }
+  [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] ConnectionPool::Handle front() const { return first_; }
 
  private:
   ConnectionPool::Handle first_ = ConnectionPool::kNone;
   ConnectionPool::Handle last_ = ConnectionPool::kNone;
+  std::size_t size_ = 0;
 };
 
 }  // namespace ringcast::shard

@@ -15,10 +15,10 @@ constexpr std::uint32_t kLingerMs = 2'000;
 
 }  // namespace
 
-Lifecycle::Lifecycle(Context& context, std::vector<Listener> listeners, std::size_t connections_max)
-    : context_(context), listeners_(std::move(listeners)) {
+Lifecycle::Lifecycle(Context& context, std::vector<Listener> listeners, std::size_t accepts_max)
+    : context_(context), listeners_(std::move(listeners)), armed_at_(listeners_.size()) {
   const std::size_t each = std::clamp<std::size_t>(
-      connections_max / 2 / std::max<std::size_t>(listeners_.size(), 1), 1, kAcceptsPerListenerMax);
+      accepts_max / std::max<std::size_t>(listeners_.size(), 1), 1, kAcceptsPerListenerMax);
   // Listener by listener in turn: when something is short, each has its share.
   for (std::size_t i = 0; i < each; ++i) {
     for (std::uint32_t listener = 0; listener < listeners_.size(); ++listener) {
@@ -27,16 +27,18 @@ Lifecycle::Lifecycle(Context& context, std::vector<Listener> listeners, std::siz
   }
 }
 
-void Lifecycle::arm_accepts(std::size_t connections_free, std::size_t tls_free) {
+void Lifecycle::arm_accepts(const AcceptLimits& limits) {
   if (!accepting_ || accepts_armed_ == accepts_.size()) return;
   if (accept_retry_at_ns_ > context_.now.mono_ns) return;
   accept_retry_at_ns_ = 0;
-  for (std::size_t left = accepts_.size(); left > 0 && accepts_armed_ < connections_free; --left) {
+  for (std::size_t left = accepts_.size(); left > 0 && accepts_armed_ < limits.connections;
+       --left) {
     const auto place = static_cast<std::uint32_t>(next_accept_);
     next_accept_ = (next_accept_ + 1) % accepts_.size();
     Accept& accept = accepts_[place];
     const bool tls = listeners_[accept.listener].tls;
-    if (accept.armed || (tls && tls_accepts_armed_ >= tls_free)) continue;
+    if (accept.armed || armed_at_[accept.listener] >= limits.each_listener) continue;
+    if (tls && tls_accepts_armed_ >= limits.tls_connections) continue;
     const auto slot = context_.table.take();
     if (!slot) break;
     Stream& stream = context_.table[*slot];
@@ -46,6 +48,7 @@ void Lifecycle::arm_accepts(std::size_t connections_free, std::size_t tls_free) 
     accept.armed = true;
     accept.handle = context_.table.handle(*slot);
     ++accepts_armed_;
+    ++armed_at_[accept.listener];
     tls_accepts_armed_ += tls ? 1 : 0;
     context_.ring.accept(listeners_[accept.listener].descriptor, accept.handle, accept.peer);
   }
@@ -67,6 +70,7 @@ std::optional<Lifecycle::Accepted> Lifecycle::on_accept(const uring::Completion&
   const bool tls = listeners_[accept.listener].tls;
   accept.armed = false;
   --accepts_armed_;
+  --armed_at_[accept.listener];
   tls_accepts_armed_ -= tls ? 1 : 0;
   stream.extra = kNoExtra;
   stream.clear(Armed::accept);

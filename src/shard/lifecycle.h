@@ -15,15 +15,18 @@ namespace ringcast::shard {
 /// slots, so the rule "a slot is free only after its last completion" is kept in one place.
 class Lifecycle {
  public:
-  /// At most half of `connections_max` is for accepts that are armed.
-  Lifecycle(Context& context, std::vector<Listener> listeners, std::size_t connections_max);
+  /// `accepts_max` are armed at most, and at least one for each listener.
+  Lifecycle(Context& context, std::vector<Listener> listeners, std::size_t accepts_max);
 
   // --- accepting
 
-  /// Keeps a pool of accepts armed at each listener while there are slots, and connections for what
-  /// they bring; at listeners that speak TLS at most `tls_free`. Each has an address buffer of its
-  /// own.
-  void arm_accepts(std::size_t connections_free, std::size_t tls_free);
+  struct AcceptLimits {
+    std::size_t connections;      ///< that there is memory for
+    std::size_t each_listener;    ///< accepts at one listener
+    std::size_t tls_connections;  ///< at listeners that speak TLS, all together
+  };
+  /// Keeps a pool of accepts armed while there are slots. Each has an address buffer of its own.
+  void arm_accepts(const AcceptLimits& limits);
   /// Takes no more connections. Those whose accept is already on its way are closed.
   void stop_accepting();
   struct Accepted {
@@ -86,6 +89,7 @@ class Lifecycle {
 
   Context& context_;
   std::vector<Listener> listeners_;
+  std::vector<std::size_t> armed_at_;  // by listener
   std::deque<Accept> accepts_;
   std::size_t accepts_armed_ = 0;
   std::size_t tls_accepts_armed_ = 0;  // of them

@@ -35,6 +35,10 @@ class Requests {
  public:
   Requests(Context& context, Lifecycle& lifecycle, Streams& streams, std::size_t connections_max);
 
+  /// Connections whose next request has begun, or is their first: it may ask for a stream.
+  [[nodiscard]] std::size_t connections_busy() const {
+    return pool_.size() - deadlines_[static_cast<std::size_t>(Deadline::keep_alive)].size();
+  }
   [[nodiscard]] std::size_t connections_free() const { return pool_.free_count(); }
   /// How many more may come under TLS: those whose handshake is not over have half of all, so that
   /// a flood of them leaves the other half to plain listeners and to requests.

@@ -28,6 +28,12 @@ std::size_t connections_max(std::uint32_t slots) {
   return std::clamp<std::size_t>(slots / 4, 64, 4096);
 }
 
+// Half of what else there is: those of a quiet listener may not be all that is left for a busy one.
+std::size_t accepts_max(const ShardOptions& options) {
+  const std::size_t reserve = options.slots - options.streams_max;
+  return std::min(connections_max(options.slots), reserve) / 2;
+}
+
 }  // namespace
 
 struct Shard::Parts {
@@ -36,7 +42,7 @@ struct Shard::Parts {
         std::unique_ptr<sse::BroadcastLog> log, std::unique_ptr<SecureStreams> secure)
       : context(options, services, exchange, ring, counters, std::move(table), std::move(log),
                 std::move(secure)),
-        lifecycle(context, std::move(listeners), connections_max(options.slots)),
+        lifecycle(context, std::move(listeners), accepts_max(options)),
         sender(context, lifecycle),
         pump(context, sender),
         streams(context, lifecycle, sender, pump, options.streams_max),
@@ -49,6 +55,8 @@ struct Shard::Parts {
   Streams streams;
   Requests requests;
 
+  [[nodiscard]] std::size_t accepts_for_each_listener();
+  bool has_room = true;  ///< as was told to those that share the listeners
   bool handle_completions();
   void handle(const uring::Completion& completion);
   void on_receive(const uring::Completion& completion);
@@ -143,8 +151,9 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   sooner(parts.drain(drain_requested_.load(std::memory_order_acquire)));
   sooner(parts.requests.make_room());
   if (accept_requested_.load(std::memory_order_acquire)) {
-    parts.lifecycle.arm_accepts(parts.requests.connections_free(),
-                                parts.requests.tls_connections_free());
+    parts.lifecycle.arm_accepts({.connections = parts.requests.connections_free(),
+                                 .each_listener = parts.accepts_for_each_listener(),
+                                 .tls_connections = parts.requests.tls_connections_free()});
   }
   sooner(parts.lifecycle.next_accept_try_ns());
   sooner(parts.streams.tick());
@@ -168,6 +177,21 @@ std::optional<std::chrono::nanoseconds> Shard::turn(Time now) {
   // What other threads leave for us comes with a wake by the ring, which is never lost.
   if (next == 0) return std::nullopt;
   return std::chrono::nanoseconds(next > now.mono_ns ? next - now.mono_ns : 0);
+}
+
+std::size_t Shard::Parts::accepts_for_each_listener() {
+  constexpr std::size_t kAny = ~std::size_t{0};
+  SharedRoom* const room = context.services.room;
+  if (room == nullptr) return kAny;
+  const std::size_t places = streams.places_free();
+  const std::size_t left = places - std::min(places, requests.connections_busy());
+  if (has_room != (left > 0)) {
+    has_room = left > 0;
+    has_room ? room->came_back() : room->ended();
+  }
+  if (left > 0) return left;
+  // One to say "no" with: it still takes a connection when another shard has room again.
+  return room->anywhere() ? 0 : 1;
 }
 
 bool Shard::Parts::handle_completions() {

@@ -50,8 +50,13 @@ Streams::Streams(Context& context, Lifecycle& lifecycle, Sender& sender, Pump& p
   pump_.set_slow_streams(*this);
 }
 
+std::size_t Streams::places_free() const {
+  const std::size_t taken = context_.counters.streams_open.get() + reserved_;
+  return streams_max_ - std::min<std::size_t>(streams_max_, taken);
+}
+
 bool Streams::reserve() {
-  if (context_.counters.streams_open.get() + reserved_ >= streams_max_) return false;
+  if (places_free() == 0) return false;
   ++reserved_;
   return true;
 }

@@ -21,6 +21,7 @@ class Streams : public Pump::SlowStreams {
 
   // --- opening
 
+  [[nodiscard]] std::size_t places_free() const;
   /// Counts a stream that is being opened; false when there is no room for it.
   [[nodiscard]] bool reserve();
   /// The reserved one will not come.

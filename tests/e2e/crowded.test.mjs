@@ -48,6 +48,51 @@ describeInEachMode('crowded', (descriptors) => {
     }
   });
 
+  test('EveryPlaceIsTakenBeforeAnybodyIsRefused', async () => {
+    // The shards of one CPU accept from the same sockets: one that is full leaves newcomers to the others.
+    const shards = 3;
+    const each = 40;
+    const server = await Server.start({ descriptors, cpus: '0', config: { server: { shards, streams_per_shard: each, listen: ['127.0.0.1:0', '127.0.0.2:0'] } } });
+    const idle = [];
+    const streams = [];
+    const openOne = async () => {
+      const stream = await Stream.open(server);
+      streams.push(stream);
+      await stream.until(() => stream.blocks.length > 0, `stream ${streams.length}`);
+      return stream.named('refused').length ? 'refused' : 'open';
+    };
+    try {
+      for (let i = 0; i < 2 * each; ++i) {
+        idle.push(await Connection.open(server.port));
+        idle[i].write('GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n');
+        await idle[i].waitFor(/\}/);
+      }
+      // At once and one by one.
+      const first = await Promise.all(Array.from({ length: 2 * each }, openOne));
+      for (let i = 2 * each; i < shards * each; ++i) first.push(await openOne());
+      assert.deepEqual(first, Array(shards * each).fill('open'));
+      assert.equal(await openOne(), 'refused', 'then there is no room');
+      streams.pop().close();
+      for (const [, url] of server.output.matchAll(/listening on (http:\/\/[\d.]+:\d+)/g)) {
+        for (let i = 0; i < 3; ++i) assert.equal((await request(`${url}/`)).status, 200, `other requests are answered, ${url}`);
+      }
+
+      for (let round = 0; round < 3; ++round) {
+        for (const stream of streams.splice(0, each)) stream.close();
+        await until(async () => (await server.metric('ringcast_streams_open')) === (shards - 1) * each, 'a third is free');
+        // The accept with which the last one was to be refused takes the next.
+        const next = await openOne();
+        if (next === 'refused') streams.pop().close();
+        for (let i = next === 'open' ? 1 : 0; i < each; ++i) assert.equal(await openOne(), 'open', `round ${round}, newcomer ${i}`);
+        assert.equal(await openOne(), 'refused');
+        streams.pop().close();
+      }
+    } finally {
+      for (const open of [...idle, ...streams]) open.close();
+      await server.stop();
+    }
+  });
+
   test('LargeEventsCutNobodyWhoseWindowIsFull', async () => {
     const server = await Server.start({ descriptors, config: { server: { shards: 1 } } });
     const streams = [];

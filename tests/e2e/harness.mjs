@@ -80,9 +80,9 @@ export class Server {
   /**
    * Starts `ringcast serve`. `config` has sections as in the configuration file; what is absent gets
    * two shards, free ports, a drain of one second and no authentication. With a section `auth` and no
-   * keys in it, the server has a secret that `token` signs with.
+   * keys in it, the server has a secret that `token` signs with. `cpus`: only these, as taskset takes them.
    */
-  static async start({ config = {}, descriptors = 'auto', folder } = {}) {
+  static async start({ config = {}, descriptors = 'auto', folder, cpus } = {}) {
     const server = new Server();
     server.ownsFolder = !folder;
     server.folder = folder ?? fs.mkdtempSync(path.join(os.tmpdir(), 'ringcast-e2e-'));
@@ -105,7 +105,8 @@ export class Server {
     fs.writeFileSync(file, toml(server.config));
 
     server.output = '';
-    server.child = spawn(binary, ['serve', '--config', file], {
+    const [command, ...words] = [...(cpus ? ['taskset', '--cpu-list', cpus] : []), binary, 'serve', '--config', file];
+    server.child = spawn(command, words, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...process.env,

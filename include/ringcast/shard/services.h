@@ -7,12 +7,13 @@
 #include "ringcast/auth/password_workers.h"
 #include "ringcast/shard/policy.h"
 #include "ringcast/shard/rate_table.h"
+#include "ringcast/shard/shared_room.h"
 #include "ringcast/shard/signed_out.h"
 #include "ringcast/tls/record_cipher.h"
 
 namespace ringcast::shard {
 
-/// What shards share beside the exchange. All of it outlives them.
+/// What a shard shares with others beside the exchange. All of it outlives them.
 struct Services {
   std::shared_ptr<const Policy> policy;  ///< at start; see Shard::update
   RateTable& addresses;                  ///< client addresses
@@ -21,6 +22,8 @@ struct Services {
   auth::PasswordDesk* passwords = nullptr;  ///< null: there is no sign-in by password
   auth::AuditSink* audit = nullptr;         ///< null: audit lines are not written
   std::uint64_t request_id_base = 0;        ///< random, so that IDs of two processes differ
+  /// Of the shards that accept from the same sockets; null: nobody else does.
+  SharedRoom* room = nullptr;
   /// Null: each shard has its own. For tests whose shards share a thread, and that watch it.
   tls::RecordCipher* record_cipher = nullptr;
 };

@@ -24,7 +24,8 @@ namespace ringcast::shard {
 /// by the options; nothing is allocated on the path of an event.
 class Shard {
  public:
-  /// `listeners` are listening sockets of this shard alone; the caller closes them.
+  /// `listeners` are listening sockets of this shard, or of all that share `services.room`; the
+  /// caller closes them.
   [[nodiscard]] static Result<std::unique_ptr<Shard>> create(
       const ShardOptions& options, const Services& services, hub::Exchange& exchange,
       uring::Ring& ring, std::vector<Listener> listeners, Counters& counters);
