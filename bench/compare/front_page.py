@@ -54,8 +54,8 @@ def section(data):
     pictures = [f"![{title}](bench/results/compare-{key}.svg)" for key, (title, _) in plots.PLOTS.items()]
     said = (
         f"{versions}. Medians of alternating runs with one generator, in parentheses how many times Ringcast's figure; "
-        "each with the configuration that was found best, server and clients on one CPU each of the same machine. "
-        "Every delivery was counted. [All figures with their spread](bench/results/compare.md) (commit "
+        "each with the configuration that was found best, server and clients on one CPU each of the same machine, what a "
+        "client receives on the client's. Every delivery was counted. [All figures with their spread](bench/results/compare.md) (commit "
         f"{where['commit'].split()[0]}, Linux {where['kernel'].split('-')[0]}); [how, and how to repeat "
         "it](bench/compare/README.md).")
     return "\n\n".join([
