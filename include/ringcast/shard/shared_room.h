@@ -6,8 +6,8 @@
 namespace ringcast::shard {
 
 /// Of the shards that accept from the same sockets, how many have room for another stream. One
-/// without leaves connections to those that have it. When none has any, whoever found that out last
-/// takes them, and says so. Any thread.
+/// without leaves connections to those that have it. When none has any, those that notice take them
+/// one by one, and say so. Any thread.
 class SharedRoom {
  public:
   /// All shards have room.
