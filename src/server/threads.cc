@@ -140,6 +140,7 @@ void ShardThread::run() {
             after_burst.look(counters_.connections_open.get() - counters_.streams_open.get(),
                              counters_.connections_accepted.get(), turn_end_ns);
         if (advice.release) {
+          shard.value()->release_memory();
           give_back_memory();
           (void)mine.release_receive_memory();  // not now means at the next of its times
         }

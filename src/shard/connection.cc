@@ -5,8 +5,9 @@
 namespace ringcast::shard {
 namespace {
 
-constexpr std::size_t kKeepBytes = 4096;      // of buffers in a connection that waits in the pool
-constexpr std::size_t kKeepConnections = 32;  // that wait there
+constexpr std::size_t kKeepBytes = 4096;  // of buffers in a connection that waits in the pool
+// That wait there, 7 KB each: a storm makes none anew. After it they are freed (`release_memory`).
+constexpr std::size_t kKeepConnections = 256;
 
 void shrink(std::string& text) {
   text.clear();
@@ -24,12 +25,16 @@ ConnectionPool::Handle ConnectionPool::take() {
   } else if (connections_.size() < size_max_) {
     handle = static_cast<Handle>(connections_.size());
     connections_.emplace_back();
+    serials_.push_back(0);
     free_.reserve(connections_.capacity());
   } else {
     return kNone;
   }
   ++size_;
-  if (!connections_[handle]) connections_[handle] = std::make_unique<Connection>(limits_);
+  if (!connections_[handle]) {
+    connections_[handle] = std::make_unique<Connection>(limits_);
+    connections_[handle]->serial = serials_[handle];
+  }
   return handle;
 }
 
@@ -39,7 +44,7 @@ void ConnectionPool::give_back(Handle handle) {
   --size_;
   // Those that were made first are kept, so that whole pages of the others become free.
   if (handle >= kKeepConnections) {
-    connections_[handle].reset();
+    free_memory(handle);
     free_.push_back(handle);
     return;
   }
@@ -50,6 +55,16 @@ void ConnectionPool::give_back(Handle handle) {
   connection.secure.reset();
   connection.at = {};
   free_kept_.push_back(handle);
+}
+
+void ConnectionPool::release_memory() {
+  for (const Handle handle : free_kept_) free_memory(handle);
+}
+
+void ConnectionPool::free_memory(Handle handle) {
+  if (!connections_[handle]) return;
+  serials_[handle] = connections_[handle]->serial;
+  connections_[handle].reset();
 }
 
 void DeadlineList::push_back(ConnectionPool& pool, ConnectionPool::Handle handle) {

@@ -132,15 +132,20 @@ class ConnectionPool {
 
   [[nodiscard]] Handle take();
   void give_back(Handle handle);
+  /// Those that wait in the pool are made anew when they are needed.
+  void release_memory();
   [[nodiscard]] Connection& operator[](Handle handle) { return *connections_[handle]; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::size_t size_max() const { return size_max_; }
   [[nodiscard]] std::size_t free_count() const { return size_max_ - size(); }
 
  private:
+  void free_memory(Handle handle);
+
   std::size_t size_max_;
   http::ParserLimits limits_;
   std::vector<std::unique_ptr<Connection>> connections_;  // null: free, and given back
+  std::vector<std::uint32_t> serials_;                    // of those
   std::vector<Handle> free_kept_;
   std::vector<Handle> free_;  // and null
   std::size_t size_ = 0;

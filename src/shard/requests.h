@@ -46,6 +46,8 @@ class Requests {
     return pool_.size_max() / 2 - std::min(pool_.size_max() / 2, in_handshake_);
   }
 
+  void release_memory() { pool_.release_memory(); }
+
   void on_connected(const Lifecycle::Accepted& accepted);
   void on_receive(uring::Slot slot, std::int32_t result, std::span<const std::byte> data);
   void on_receive_end(uring::Slot slot);

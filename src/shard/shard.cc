@@ -113,6 +113,10 @@ void Shard::set_policy(std::shared_ptr<const Policy> policy) {
   parts_->requests.take_policy();
 }
 
+void Shard::release_memory() {
+  parts_->requests.release_memory();
+}
+
 bool Shard::accepting() const {
   return parts_->lifecycle.accepts_armed() || !parts_->streams.draining();
 }

@@ -47,6 +47,9 @@ class Shard {
   /// they are.
   void set_policy(std::shared_ptr<const Policy> policy);
 
+  /// Frees what is kept for the next burst of connections; the caller knows that one is over.
+  void release_memory();
+
   /// False once the drain has begun and no accept is armed: the listeners can be closed.
   [[nodiscard]] bool accepting() const;
   /// Drained: no connection is left and nothing is outstanding in the kernel.

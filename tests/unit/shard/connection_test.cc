@@ -27,7 +27,7 @@ TEST(ConnectionPool, HandsOutUpToItsSize) {
   EXPECT_EQ(pool.take(), *handles.begin());
 }
 
-TEST(ConnectionPool, ReusedConnectionRemembersNothingButItsSerial) {
+TEST(ConnectionPool, ReusedConnectionRemembersNothing) {
   ConnectionPool pool(1, {});
   const Handle handle = pool.take();
   Connection& connection = pool[handle];
@@ -37,7 +37,6 @@ TEST(ConnectionPool, ReusedConnectionRemembersNothingButItsSerial) {
   connection.at.output_blocked = true;
   connection.at.topic_set = 4;
   connection.at.output_sent = 9;
-  connection.serial = 41;
   connection.input = "GET / HT";
   connection.output = "HTTP/1.1 ";
   ASSERT_GT(connection.parser.feed("GET /events HTTP/1.1\r\nHo"), 0u);
@@ -54,7 +53,21 @@ TEST(ConnectionPool, ReusedConnectionRemembersNothingButItsSerial) {
   EXPECT_TRUE(connection.input.empty());
   EXPECT_TRUE(connection.output.empty());
   EXPECT_FALSE(connection.parser.started());
-  EXPECT_EQ(connection.serial, 41u) << "or a late reply to an old request would be taken for new";
+}
+
+TEST(ConnectionPool, SerialsGoOnForEver) {
+  ConnectionPool pool(300, {});  // more than are kept
+  for (std::uint32_t round = 0; round < 3; ++round) {
+    std::vector<Handle> handles;
+    for (int i = 0; i < 300; ++i) {
+      handles.push_back(pool.take());
+      EXPECT_EQ(pool[handles.back()].serial, round)
+          << "a late reply to an old request would be taken for one to a new";
+      ++pool[handles.back()].serial;
+    }
+    for (const Handle handle : handles) pool.give_back(handle);
+    if (round == 1) pool.release_memory();
+  }
 }
 
 TEST(ConnectionPool, WaitingConnectionKeepsNoLargeBuffer) {
@@ -65,6 +78,26 @@ TEST(ConnectionPool, WaitingConnectionKeepsNoLargeBuffer) {
   pool.give_back(handle);
   EXPECT_LE(pool[handle].input.capacity(), 4096u);
   EXPECT_LE(pool[handle].output.capacity(), 4096u);
+}
+
+TEST(ConnectionPool, ReleasedConnectionsAreMadeAnew) {
+  ConnectionPool pool(100, {});
+  std::vector<Handle> handles;
+  for (int i = 0; i < 100; ++i) handles.push_back(pool.take());
+  const Handle kept = handles.front();
+  for (const Handle handle : handles) {
+    if (handle != kept) pool.give_back(handle);
+  }
+  pool[kept].input = "still here";
+  pool.release_memory();
+  EXPECT_EQ(pool[kept].input, "still here");
+  EXPECT_EQ(pool.free_count(), 99u);
+  for (int i = 0; i < 99; ++i) {
+    const Handle handle = pool.take();
+    ASSERT_NE(handle, ConnectionPool::kNone);
+    EXPECT_TRUE(pool[handle].input.empty());
+  }
+  EXPECT_EQ(pool.take(), ConnectionPool::kNone);
 }
 
 TEST(ConnectionPool, ConnectionUnderADeadlineIsNotGivenBack) {
