@@ -16,6 +16,7 @@ SLOTS_OF_A_SHARD = 19_500  # a ring's table is bounded by RLIMIT_NOFILE, 20,000 
 SPREAD_ROOM = 1.15         # with several CPUs: SO_REUSEPORT spreads over them by hash, never evenly
 LISTEN_SECONDS = 30
 EXIT_SECONDS = 60
+CALM_SECONDS = 0.5
 
 
 class Failure(Exception):
@@ -135,6 +136,19 @@ COMMANDS = {"floor": floor_command, "ringcast": ringcast_command, "s_server": s_
 SECURE_ONLY = ("s_server",)
 
 
+def resident_bytes(pid):
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def wait_until_calm(pid):
+    """Until the memory of a process has stopped changing: a socket listens before the threads behind it have begun."""
+    until = time.monotonic() + LISTEN_SECONDS
+    before, now = -1, resident_bytes(pid)
+    while now != before and time.monotonic() < until:
+        time.sleep(CALM_SECONDS)
+        before, now = now, resident_bytes(pid)
+
+
 def wait_until_listening(process, port, log):
     until = time.monotonic() + LISTEN_SECONDS
     while time.monotonic() < until:
@@ -163,6 +177,8 @@ def running(name, options, sections, files=None):
                                        stderr=subprocess.STDOUT)
         try:
             wait_until_listening(process, ports[1 if name in SECURE_ONLY else 0], log)
+            if options.settle_seconds >= CALM_SECONDS:
+                wait_until_calm(process.pid)
             yield Server(process.pid, ports, folder)
         finally:
             process.terminate()
