@@ -16,18 +16,14 @@ namespace ringcast::load {
 class JsonObject {
  public:
   explicit JsonObject(std::string& out) : out_(out) { out_ += '{'; }
-  /// The value of what the other one named last.
-  explicit JsonObject(JsonObject& around) : JsonObject(around.out_) {}
   ~JsonObject() { out_ += '}'; }
   JsonObject(const JsonObject&) = delete;
   JsonObject& operator=(const JsonObject&) = delete;
 
-  /// The key may hold anything.
-  void name(std::string_view key) {
-    if (!first_) out_ += ',';
-    first_ = false;
-    quote(key);
-    out_ += ':';
+  /// A key may hold anything. The inner object ends before the next member is written.
+  [[nodiscard]] JsonObject object(std::string_view key) {
+    name(key);
+    return JsonObject(out_);
   }
   void truth(std::string_view key, bool value) {
     name(key);
@@ -50,13 +46,11 @@ class JsonObject {
     quote(value);
   }
   void threads(std::string_view key, const ThreadUse& from, const ThreadUse& to) {
-    name(key);
-    JsonObject inner{*this};
+    JsonObject inner = object(key);
     for (const auto& [thread, ns] : to) inner.real(thread, growth(used(from, thread), ns));
   }
   void microseconds(std::string_view key, const Histogram& h) {
-    name(key);
-    JsonObject inner{*this};
+    JsonObject inner = object(key);
     inner.number("count", h.count());
     inner.real("p50", micro(h.quantile(0.5)));
     inner.real("p90", micro(h.quantile(0.9)));
@@ -66,6 +60,12 @@ class JsonObject {
   }
 
  private:
+  void name(std::string_view key) {
+    if (!first_) out_ += ',';
+    first_ = false;
+    quote(key);
+    out_ += ':';
+  }
   void quote(std::string_view value) {
     out_ += '"';
     for (const char c : value) {

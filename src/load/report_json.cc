@@ -72,11 +72,9 @@ void put_server(JsonObject& object, const Report& report) {
 }
 
 void put_watched(JsonObject& object, const std::vector<WatchedReport>& watched) {
-  object.name("watched_cpu_ns");
-  JsonObject all{object};
+  JsonObject all = object.object("watched_cpu_ns");
   for (const WatchedReport& each : watched) {
-    all.name(each.name);
-    JsonObject one{all};
+    JsonObject one = all.object(each.name);
     one.threads("hold", each.idle_begin, each.idle_end);
     one.threads("publish", each.publish_begin, each.publish_end);
   }
@@ -90,8 +88,7 @@ void put(JsonObject& object, const TlsReport& tls) {
   object.number("tls_taken_over", tls.taken_over);
   object.number("tls_failed", tls.failed());
   object.microseconds("tls_handshake_us", tls.handshake);
-  object.name("tls_failures");
-  JsonObject reasons{object};
+  JsonObject reasons = object.object("tls_failures");
   for (const auto& [reason, count] : tls.failures) reasons.number(reason, count);
 }
 
