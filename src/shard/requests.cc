@@ -280,6 +280,15 @@ void Requests::queue_output(Connection& connection) {
   with_output_.push_back(context_.table.handle(connection.at.slot));
 }
 
+uring::Push Requests::push(const Connection& connection) const {
+  const bool opens_stream = connection.at.state == Connection::State::answering &&
+                            connection.at.after == AfterOutput::become_stream;
+  if (!opens_stream) return uring::Push::now;
+  const sse::Ordinal cursor = context_.table[connection.at.slot].cursor;
+  return streams_.has_news(cursor, connection.at.topic_set) ? uring::Push::with_next
+                                                            : uring::Push::now;
+}
+
 bool Requests::flush_output() {
   if (with_output_.empty()) return false;
   const auto first = with_output_.begin() +
@@ -302,7 +311,7 @@ bool Requests::flush_output() {
     const auto rest = std::as_bytes(std::span(*said));
     taken[i] = static_cast<std::int32_t>(rest.size());
     // Nothing is left to be said to a client of HTTP/1.0 that is served from history.
-    if (!rest.empty()) context_.ring.send(connection->at.slot, rest, i);
+    if (!rest.empty()) context_.ring.send(connection->at.slot, rest, i, push(*connection));
   }
   for (const uring::SendFailure& failure : context_.ring.flush_sends()) {
     taken[failure.place] = failure.result;

@@ -128,6 +128,9 @@ class Requests {
   [[nodiscard]] bool seal_output(Connection& connection);
   /// What is to be sent, and was not: the output, or the records that it became. Nothing as above.
   [[nodiscard]] std::optional<std::string_view> outgoing(Connection& connection);
+  /// The head of a stream that has missed events leaves with the first of them, which are sent in
+  /// the same turn: one segment for both, and one wake-up of the client.
+  [[nodiscard]] uring::Push push(const Connection& connection) const;
   [[nodiscard]] bool handshakes_crowded() const;
   /// Ends handshakes that take long when there is hardly room for others.
   [[nodiscard]] std::uint64_t make_room_for_handshakes();

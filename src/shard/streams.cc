@@ -293,11 +293,11 @@ void Streams::end(uring::Slot slot, Ending why) {
   sender_.add_words(slot, SendKind::last_words, as_bytes(words));
 }
 
-bool Streams::has_news(const Stream& stream) const {
-  if (!sender_.behind(stream)) return false;
-  for (const sse::TopicId id : context_.sets.topics(stream.topic_set)) {
+bool Streams::has_news(sse::Ordinal cursor, std::uint32_t topic_set) const {
+  if (cursor >= context_.log->head()) return false;
+  for (const sse::TopicId id : context_.sets.topics(topic_set)) {
     const sse::Ordinal newest = context_.topics[id].newest;
-    if (newest != sse::kNoOrdinal && newest >= stream.cursor) return true;
+    if (newest != sse::kNoOrdinal && newest >= cursor) return true;
   }
   return false;
 }
@@ -330,7 +330,9 @@ void Streams::sweep_heartbeats(std::uint32_t slots) {
     const std::uint32_t index = sweep_position_++;
     const Stream& stream = context_.table.at(index);
     if (stream.phase != Phase::stream || context_.now_ms() - stream.last_sent_ms < due_ms) continue;
-    if (stream.is(Fact::blocked) || stream.extra != kNoExtra || has_news(stream)) continue;
+    if (stream.is(Fact::blocked) || stream.extra != kNoExtra ||
+        has_news(stream.cursor, stream.topic_set))
+      continue;
     if (stream.list == ListId::paced || stream.is(Fact::ending)) continue;
     if (sender_.full() || sender_.holds(stream)) {
       sender_.flush();
@@ -490,7 +492,9 @@ std::uint64_t Streams::tick_drain() {
     const Stream& stream = context_.table[slot];
     if (stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
     // Everything that was acknowledged goes out first; a later look ends it.
-    if (stream.extra != kNoExtra || has_news(stream) || sender_.holds(stream)) continue;
+    if (stream.extra != kNoExtra || has_news(stream.cursor, stream.topic_set) ||
+        sender_.holds(stream))
+      continue;
     if (stream.is(Fact::ending)) continue;
     make_room_in_batch();
     if (stream.phase == Phase::stream && !stream.is(Fact::blocked)) end(slot, Ending::drain);

@@ -54,6 +54,8 @@ class Streams : public Pump::SlowStreams {
   void begin(uring::Slot slot, const Position& position, sse::Wire wire, std::string& out);
   /// True when the position is newer than the log while news waits to be appended.
   [[nodiscard]] bool is_ahead_of_log(const Position& position) const;
+  /// True when the log holds an event of one of these topics, at `cursor` or past it.
+  [[nodiscard]] bool has_news(sse::Ordinal cursor, std::uint32_t topic_set) const;
   /// The head is out: the slot is a stream from now on.
   struct Opening {
     std::uint32_t topic_set;
@@ -102,7 +104,6 @@ class Streams : public Pump::SlowStreams {
   void on_data(uring::Slot slot);
   void on_secure_receive(uring::Slot slot, std::span<const std::byte> data);
   void end(uring::Slot slot, Ending why);
-  [[nodiscard]] bool has_news(const Stream& stream) const;
   [[nodiscard]] std::span<const std::byte> heartbeat(sse::Wire wire);
   /// Before something is sent to it: its place there is by its last send.
   void leave_paced(uring::Slot slot) {

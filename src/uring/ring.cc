@@ -273,10 +273,11 @@ void Ring::cancel(Operation operation, Handle handle) {
 
 // ── Sending ─────────────────────────────────────────────────────────────────────────────────────
 
-void Ring::send(Slot slot, std::span<const std::byte> bytes, std::uint32_t place) {
+void Ring::send(Slot slot, std::span<const std::byte> bytes, std::uint32_t place, Push push) {
   RC_DEBUG_ASSERT(!bytes.empty() && bytes.size() <= INT_MAX);
   io_uring_sqe* entry = impl_->prepare();
-  io_uring_prep_send(entry, impl_->target(slot), bytes.data(), bytes.size(), kSendFlags);
+  const int flags = push == Push::with_next ? kSendFlags | MSG_MORE : kSendFlags;
+  io_uring_prep_send(entry, impl_->target(slot), bytes.data(), bytes.size(), flags);
   io_uring_sqe_set_flags(entry, impl_->flags_of_target() | IOSQE_CQE_SKIP_SUCCESS);
   io_uring_sqe_set_data64(entry, send_tag(place));
 }

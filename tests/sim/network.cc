@@ -86,6 +86,7 @@ void Connection::deliver_end(int error) {
   dead_ = true;
   error_ = error;
   outbound_.clear();
+  held_ = 0;
   if (server_ == nullptr) return;
   server_->on_readable(slot_);
   server_->on_writable(slot_);
@@ -99,7 +100,7 @@ void Connection::set_reading(bool reading) {
 
 void Connection::schedule_read() {
   if (!reading_ || read_scheduled_ || end_told_) return;
-  if (outbound_.empty() && !server_fin_ && !server_reset_) return;
+  if (arrived_bytes() == 0 && !server_fin_ && !server_reset_) return;
   read_scheduled_ = true;
   world_.timeline.after(world_.random.skewed(line_.read_delay_ns_max), [this] { read_now(); });
 }
@@ -107,9 +108,9 @@ void Connection::schedule_read() {
 void Connection::read_now() {
   read_scheduled_ = false;
   if (!reading_ || end_told_) return;
-  if (!outbound_.empty()) {
+  if (arrived_bytes() > 0) {
     const auto size =
-        std::min<std::size_t>(outbound_.size(), world_.random.skewed(line_.read_bytes_max));
+        std::min<std::size_t>(arrived_bytes(), world_.random.skewed(line_.read_bytes_max));
     const std::string bytes = outbound_.substr(0, size);
     outbound_.erase(0, size);
     client_.on_bytes(bytes);
@@ -145,7 +146,27 @@ std::optional<int> Connection::receive_end() {
   return std::nullopt;
 }
 
-int Connection::take(std::string_view bytes) {
+void Connection::hold(std::size_t bytes) {
+  constexpr std::uint64_t kHeldNs = 200 * kNsPerMs;
+  held_ += bytes;
+  world_.timeline.after(kHeldNs, [this, hold = ++holds_] {
+    if (hold != holds_) return;
+    // To the kernel that is all the same; to a client whose bytes lay here for nothing it is not.
+    if (!ever_held_back_ && !dead_ && !client_gone_) {
+      world_.fail("connection %u: nothing followed bytes that were to leave with the next",
+                  number_);
+    }
+    let_go();
+  });
+}
+
+void Connection::let_go() {
+  held_ = 0;
+  ++holds_;
+  schedule_read();
+}
+
+int Connection::take(std::string_view bytes, uring::Push push) {
   RC_ASSERT(!server_closed_);
   answered_ = true;
   answer_in_this_turn_ = true;
@@ -178,7 +199,12 @@ int Connection::take(std::string_view bytes) {
   if (size == 0) return -EAGAIN;
   bytes_sent_ += size;
   outbound_ += bytes.substr(0, size);
-  schedule_read();
+  if (push == uring::Push::with_next) {
+    hold(size);
+  } else {
+    left_together_ = left_together_ || held_ > 0;
+    let_go();
+  }
   return static_cast<int>(size);
 }
 
@@ -189,7 +215,7 @@ bool Connection::writable() const {
 
 void Connection::server_shutdown() {
   server_fin_ = true;
-  schedule_read();
+  let_go();
 }
 
 void Connection::server_close(bool reset) {
@@ -208,7 +234,7 @@ void Connection::reset_client() {
   const std::size_t arrived = world_.random.between(0, outbound_.size());
   lost_bytes_ = lost_bytes_ || arrived < outbound_.size();
   outbound_.resize(arrived);
-  schedule_read();
+  let_go();
 }
 
 // ── What the log kept ───────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ringcast/uring/ring.h"
+
 #include "world.h"
 
 namespace ringcast::sim {
@@ -79,8 +81,9 @@ class Connection {
   [[nodiscard]] std::string read(std::size_t bytes);
   /// Set when the receive queue is empty and something final is to be said: 0 or an errno.
   [[nodiscard]] std::optional<int> receive_end();
-  /// Takes bytes; the count, or -errno.
-  [[nodiscard]] int take(std::string_view bytes);
+  /// Takes bytes; the count, or -errno. Those that leave with the next are held until then, until
+  /// the end, or for as long as the kernel holds them.
+  [[nodiscard]] int take(std::string_view bytes, uring::Push push);
   [[nodiscard]] bool writable() const;
   void server_shutdown();
   /// Lets go of the connection. With `reset`, or with bytes that nobody has read, the client gets a
@@ -89,6 +92,8 @@ class Connection {
 
   /// A send was ever refused, short or failed: the server must think it slow or broken.
   [[nodiscard]] bool ever_held_back() const { return ever_held_back_; }
+  /// Bytes that were to leave with the next did.
+  [[nodiscard]] bool left_together() const { return left_together_; }
   /// A send failed for no reason that the client gave.
   [[nodiscard]] bool send_failed() const { return send_failed_; }
   /// The server ended its direction in order; if the client does not read to the end, that is its
@@ -129,6 +134,9 @@ class Connection {
   }
   void arrive(const std::string& piece);
   void deliver_end(int error);
+  [[nodiscard]] std::size_t arrived_bytes() const { return outbound_.size() - held_; }
+  void hold(std::size_t bytes);
+  void let_go();
   void reset_client();
   void schedule_read();
   void read_now();
@@ -150,6 +158,9 @@ class Connection {
   bool client_gone_ = false;
 
   std::string outbound_;
+  std::size_t held_ = 0;  // of its end: to leave with what is sent next
+  std::uint32_t holds_ = 0;
+  bool left_together_ = false;
   bool reading_ = true;
   bool read_scheduled_ = false;
   bool server_fin_ = false;

@@ -94,6 +94,9 @@ plant history-gap-untold src/shard/streams.cc \
 # who waits for a place waits for ever
 plant history-place-forgotten src/shard/history.cc \
   's/if \(waits\) send_history_command\(\*next\);/(void)waits;/'
+# the head of a stream waits for an event of another topic
+plant head-waits-for-nothing src/shard/streams.cc \
+  's/if \(cursor >= context_\.log->head\(\)\) return false;/if (cursor < context_.log->head()) return true;/'
 # a hole that the store tells of is dropped by the shard
 plant hole-untold src/shard/shard.cc \
   's/if \(!append_gap\(record, frame\)\) break;//'
@@ -107,7 +110,7 @@ plant tls-tail-off-by-one src/shard/sender.cc \
   's/^      if \(!keep_in_tail\(entry\.slot, entry\.not_taken\(\)\)\) return;/      if (!keep_in_tail(entry.slot, entry.not_taken().subspan(entry.kind == SendKind::sealed \&\& entry.taken > 0))) return;/'
 # the rest of a frame goes into the tail as it is in the log
 plant tls-rest-in-clear src/shard/sender.cc \
-  's/= stream\.tls == SecureStreams::kNone \? keep_in_tail/= stream.tls != 12345 ? keep_in_tail/'
+  's/stream\.secure\(\) \? keep_sealed_in_tail/stream.tls == 12345 ? keep_sealed_in_tail/'
 # a stream ends without close_notify
 plant tls-end-unsaid src/shard/sender.cc \
   's/\(kind == SendKind::last_words\) \{/(kind == SendKind::last_words \&\& pieces.empty()) {/'

@@ -143,7 +143,7 @@ void RingCore::cancel(Operation operation, Handle handle) {
 }
 
 void RingCore::send(uring::Slot to, std::span<const std::byte> bytes, const msghdr* message,
-                    std::uint32_t place) {
+                    std::uint32_t place, uring::Push push) {
   RC_ASSERT(uring::to_index(to) < slots_.size());
   SlotState* const slot = checked(slots_[uring::to_index(to)].handle, "send");
   if (slot == nullptr) return;
@@ -155,7 +155,8 @@ void RingCore::send(uring::Slot to, std::span<const std::byte> bytes, const msgh
            .handle = slot->handle,
            .bytes = bytes,
            .message = message,
-           .place = place});
+           .place = place,
+           .push = push});
 }
 
 void RingCore::wake(RingCore& other) {
@@ -249,7 +250,7 @@ void RingCore::run_send(const Prepared& prepared) {
                 uring::to_index(prepared.handle.slot));
     return;
   }
-  const int taken = slot.connection->take(bytes);
+  const int taken = slot.connection->take(bytes, prepared.push);
   world_.trace("ring %zu slot %u: send %zu bytes, result %d", number_,
                uring::to_index(prepared.handle.slot), bytes.size(), taken);
   if (taken != static_cast<int>(bytes.size())) failures_.push_back({prepared.place, taken});

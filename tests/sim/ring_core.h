@@ -39,7 +39,7 @@ class RingCore final : public ServerSide {
   void close(uring::Handle handle, uring::Closing how);
   void cancel(uring::Operation operation, uring::Handle handle);
   void send(uring::Slot slot, std::span<const std::byte> bytes, const msghdr* message,
-            std::uint32_t place);
+            std::uint32_t place, uring::Push push = uring::Push::now);
   [[nodiscard]] std::span<const uring::SendFailure> flush_sends();
   void wake(RingCore& other);
   [[nodiscard]] bool next(uring::Completion& completion);
@@ -90,6 +90,7 @@ class RingCore final : public ServerSide {
     std::span<const std::byte> bytes{};
     const msghdr* message = nullptr;
     std::uint32_t place = 0;
+    uring::Push push = uring::Push::now;
   };
   struct Arrived {
     uring::Completion completion;

@@ -46,8 +46,8 @@ void Ring::poll(int, short, Handle) {
 void Ring::cancel(Operation operation, Handle handle) {
   impl_->core.cancel(operation, handle);
 }
-void Ring::send(Slot slot, std::span<const std::byte> bytes, std::uint32_t place) {
-  impl_->core.send(slot, bytes, nullptr, place);
+void Ring::send(Slot slot, std::span<const std::byte> bytes, std::uint32_t place, Push push) {
+  impl_->core.send(slot, bytes, nullptr, place, push);
 }
 void Ring::send(Slot slot, const msghdr& message, std::uint32_t place) {
   impl_->core.send(slot, {}, &message, place);

@@ -45,6 +45,7 @@ TEST(Simulation, EverySeedObeysTheLawOfDelivery) {
                              "handshakes cut",
                              "handshakes late",
                              "handshakes resumed",
+                             "heads that left with events",
                              "heartbeats",
                              "holes told to open streams",
                              "misfits told why",

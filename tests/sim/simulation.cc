@@ -530,6 +530,9 @@ std::map<std::string, std::uint64_t> Simulation::sum_up() {
     met["publishes turned away"] += counters.publishes_overloaded.get();
     met["events from history"] += counters.history_events.get();
   }
+  for (const auto& connection : world_.network->connections()) {
+    met["heads that left with events"] += connection->left_together() ? 1 : 0;
+  }
   if (const TlsSite* const tls = server_.tls()) {
     ++met["runs with TLS"];
     met["keys of records"] = tls->cipher().keys();

@@ -43,6 +43,12 @@ struct Completion {
   std::span<const std::byte> data{};  ///< receive: valid until the next call of `next`
 };
 
+/// When the bytes of a send leave.
+enum class Push : std::uint8_t {
+  now,
+  with_next,  ///< in one segment with the next send's, which follows at once (MSG_MORE)
+};
+
 /// A send that did not take everything. `result` is the count of bytes taken, or -errno.
 struct SendFailure {
   std::uint32_t place;
@@ -97,8 +103,10 @@ class Ring {
 
   /// Sends now or not at all: what the socket does not take at once is reported by `flush_sends`,
   /// and the kernel keeps no reference to the bytes. At most one send for each slot between two
-  /// flushes (two can be reordered). `place` is the caller's number for it.
-  void send(Slot slot, std::span<const std::byte> bytes, std::uint32_t place);
+  /// flushes (two can be reordered). `place` is the caller's number for it. Should nothing follow
+  /// what is to leave `with_next`, the kernel sends it after 200 ms (the least timeout of TCP).
+  void send(Slot slot, std::span<const std::byte> bytes, std::uint32_t place,
+            Push push = Push::now);
   /// The same for several spans. `message` must live until `flush_sends`.
   void send(Slot slot, const msghdr& message, std::uint32_t place);
   /// Submits everything and returns each send since the last flush that was refused or short, in

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -96,6 +96,14 @@ class Client {
   [[nodiscard]] bool sees_end(std::chrono::milliseconds limit = kPatience) const {
     char byte = 0;
     return readable(limit) && ::recv(fd_, &byte, 1, MSG_DONTWAIT) == 0;
+  }
+
+  /// Segments with data that have arrived.
+  [[nodiscard]] std::uint32_t data_segments() const {
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    EXPECT_EQ(::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+    return info.tcpi_data_segs_in;
   }
 
   void shutdown_write() const { ::shutdown(fd_, SHUT_WR); }

@@ -71,6 +71,26 @@ TEST_P(SendTest, SpansLeaveAsOneRunOfBytes) {
   EXPECT_EQ(client.read(18), "first second third");
 }
 
+TEST_P(SendTest, BytesThatMayWaitLeaveWithTheNext) {
+  const Listener listener;
+  const Client client = connect(listener, handle(0));
+  const std::uint32_t segments_before = client.data_segments();
+  ring_->send(Slot{0}, as_bytes("head, "), 0, Push::with_next);
+  EXPECT_TRUE(flush().empty());
+  ring_->send(Slot{0}, as_bytes("events"), 0);
+  EXPECT_TRUE(flush().empty());
+  EXPECT_EQ(client.read(12), "head, events");
+  EXPECT_EQ(client.data_segments(), segments_before + 1);
+}
+
+TEST_P(SendTest, BytesThatMayWaitLeaveAloneWhenNothingFollows) {
+  const Listener listener;
+  const Client client = connect(listener, handle(0));
+  ring_->send(Slot{0}, as_bytes("head"), 0, Push::with_next);
+  EXPECT_TRUE(flush().empty());
+  EXPECT_EQ(client.read(4), "head");
+}
+
 TEST_P(SendTest, ShortSendReportsExactlyWhatTheReaderGets) {
   const Listener listener(8192);
   const Client client = connect(listener, handle(0), 4096);
