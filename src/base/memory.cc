@@ -6,6 +6,8 @@
 // Programs may be linked with mimalloc or not (not under sanitizers).
 #pragma weak mi_collect
 #pragma weak mi_option_set
+#pragma weak mi_heap_new
+#pragma weak mi_heap_set_default
 
 namespace ringcast {
 
@@ -19,6 +21,12 @@ void give_back_memory() {
   } else {
     malloc_trim(0);
   }
+}
+
+void begin_new_heap() {
+  if (mi_heap_new == nullptr) return;
+  // It lives as long as the thread.
+  if (mi_heap_t* const heap = mi_heap_new()) mi_heap_set_default(heap);
 }
 
 }  // namespace ringcast

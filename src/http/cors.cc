@@ -34,7 +34,7 @@ std::optional<WildcardParts> parse_wildcard(std::string_view pattern) {
   };
   const std::optional<Origin> bare = with("");
   if (!bare || !with("x.")) return std::nullopt;
-  return WildcardParts{bare->text.substr(0, star), "." + bare->text.substr(star)};
+  return WildcardParts{bare->text.substr(0, star), bare->text.substr(star).insert(0, 1, '.')};
 }
 
 /// One label or more, as `*` stands for them.

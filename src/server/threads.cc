@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include "ringcast/base/assert.h"
@@ -16,6 +17,7 @@
 #include "ringcast/base/trace.h"
 #include "ringcast/hub/hub.h"
 #include "ringcast/shard/shard.h"
+#include "ringcast/tls/warm_up.h"
 
 #include "after_burst.h"
 
@@ -45,6 +47,15 @@ std::uint64_t thread_cpu_ns() {
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
   return static_cast<std::uint64_t>(spent.tv_sec) * kNsPerSecond +
          static_cast<std::uint64_t>(spent.tv_nsec);
+}
+
+/// What lasts has been made: what bursts of clients come and go with is kept apart from it.
+void settle_memory(const shard::Policy& policy) {
+  if (policy.tls != nullptr && !tls::warm_up(policy.tls)) {
+    spdlog::warn("a TLS handshake with ourselves did not succeed");
+  }
+  give_back_memory();
+  begin_new_heap();
 }
 
 }  // namespace
@@ -111,6 +122,7 @@ void ShardThread::run() {
     if (!shard) {
       outcome_ = shard.error();
     } else {
+      settle_memory(*services_.policy);
       ring_.store(&mine, std::memory_order_release);
       started_.happen();
       std::uint64_t next_cpu_reading_ns = 0;

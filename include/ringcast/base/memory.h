@@ -11,4 +11,10 @@ void give_back_memory_early();
 /// milliseconds. Any thread.
 void give_back_memory();
 
+/// What the calling thread allocates from now on shares no page with what it has. One small block
+/// that stays keeps the page of 64 KiB that it is in, with all others of its size that are gone by
+/// then; so once what lasts has been made, a thread begins a new heap for what comes and goes. With
+/// mimalloc; else nothing happens.
+void begin_new_heap();
+
 }  // namespace ringcast
