@@ -4,8 +4,8 @@
   short       the main figures, in less than five minutes
   all         every scenario at full size but the two of a million, on a machine that does nothing else (an hour)
   smoke       every scenario, tiny: only that the counts are right
-  idle, fanout, cost, throughput, latency, slow, storm, logins, bridge, bridge-latency, bridge-streams, tls-idle,
-  tls-cost, tls-handshakes, tls-storm, million, tls-million
+  idle, fanout, cost, throughput, latency, slow, storm, reconnect, logins, bridge, bridge-latency, bridge-streams,
+  tls-idle, tls-cost, tls-handshakes, tls-storm, million, tls-million
               one scenario at full size. Those of the bridge need redis-server, those of TLS the openssl program,
               and are left out of the others without it. Those of a million need 12 GB and root
 

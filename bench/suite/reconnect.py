@@ -93,9 +93,7 @@ def reconnect(options, size):
     for name in (HEADS, MISSED):
         outcome.target(f"streams back a second, {name} : floor", medians[name][RATE] / medians[FLOOR][RATE],
                        at_least=RATIO_MIN)
-    # The generator may be what limits the rate; this is what it would come to if the server did.
-    outcome.target(f"streams back for the same server CPU, {HEADS} : floor",
-                   medians[FLOOR][CPU] / medians[HEADS][CPU], at_least=RATIO_MIN)
+    outcome.notes.append("the generator has a part in the rate; what the server alone spends is its CPU for each")
     add_checks(outcome, size, reports, runs)
     outcome.notes.append("the floor keeps no events, so its streams get the head and a heartbeat only; where nothing is "
                          "missed, the first come back while the last are closed")
