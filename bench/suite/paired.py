@@ -13,6 +13,7 @@ either. Of the ratios' logarithms this takes
 
 import dataclasses
 import math
+import statistics
 
 UNSURE = 0.05  # of each limit: how often it is on the wrong side of the truth
 PAIRS_MIN = 5  # with fewer no limit is as sure as that
@@ -42,6 +43,16 @@ def compare(olds, news, unsure=UNSURE):
     middle = len(means) // 2
     estimate = means[middle] if len(means) % 2 else (means[middle - 1] + means[middle]) / 2
     return Comparison(math.exp(estimate), math.exp(means[place]), math.exp(means[-1 - place]), len(logarithms))
+
+
+def ratio_and_limits(olds, news):
+    """The ratio, and its limits as text where the pairs are enough for them; else that of the medians. None of zeros."""
+    if min(*olds, *news) <= 0:
+        return None, None
+    if len(olds) < PAIRS_MIN:
+        return statistics.median(news) / statistics.median(olds), None
+    comparison = compare(olds, news)
+    return comparison.ratio, f"{comparison.low:.3g} … {comparison.high:.3g}"
 
 
 def limit_place(pairs, unsure=UNSURE):

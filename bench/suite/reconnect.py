@@ -1,7 +1,7 @@
 """All clients drop and come back, each with the events that it has missed: beside a bare loop that only lets them in."""
 
 from compare import programs
-from suite import generator, servers
+from suite import generator, paired, servers
 from suite.results import Outcome, Table
 
 EVENTS_BEFORE, EVENTS_AFTER = 2, 2  # so that each stream comes back with an ID, and is seen to be there
@@ -62,6 +62,32 @@ def add_checks(outcome, size, reports, runs):
                           sum(r[f"streams_{count}"] for r in reports[name]), runs * expected)
 
 
+def median_table(reports):
+    table = Table("median of the runs", *(head for name in reports for head in (name, "spread %")))
+    for figure, title in FIGURES:
+        cells = []
+        for of in reports.values():
+            known = figure in of[0]
+            cells += [generator.median(of, figure) if known else None,
+                      generator.spread_percent(of, figure) if known else None]
+        table.add(title, *cells)
+    return table
+
+
+def beside_floor(reports, name, figure):
+    if figure not in reports[name][0]:
+        return None, None
+    return paired.ratio_and_limits(*([report[figure] for report in reports[of]] for of in (FLOOR, name)))
+
+
+def floor_table(reports):
+    names = [name for name in reports if name != FLOOR]
+    table = Table("times as much as the floor, run by run", *(head for name in names for head in (name, "between")))
+    for figure, title in FIGURES:
+        table.add(title, *(cell for name in names for cell in beside_floor(reports, name, figure)))
+    return table
+
+
 def reconnect(options, size):
     runs = options.runs or size.reconnect_runs
     variants = [FLOOR, HEADS, MISSED]
@@ -77,22 +103,9 @@ def reconnect(options, size):
     reports = generator.in_turn(
         options, runs, variants, lambda name: run_variant(options, size, name),
         lambda r: f"{r[RATE]:,.0f} streams back a second")
-    table = Table("median of the runs", *(head for name in variants for head in (name, "spread %")),
-                  *(f"{name} : floor" for name in variants[1:]))
-    medians = {name: {figure: generator.median(reports[name], figure) if figure in reports[name][0] else None
-                      for figure, _ in FIGURES} for name in variants}
-    for figure, title in FIGURES:
-        cells = []
-        for name in variants:
-            known = medians[name][figure] is not None
-            cells += [medians[name][figure], generator.spread_percent(reports[name], figure) if known else None]
-        floor = medians[FLOOR][figure]
-        table.add(title, *cells, *(medians[name][figure] / floor if medians[name][figure] is not None and floor else None
-                                   for name in variants[1:]))
-    outcome.tables.append(table)
+    outcome.tables += [median_table(reports), floor_table(reports)]
     for name in (HEADS, MISSED):
-        outcome.target(f"streams back a second, {name} : floor", medians[name][RATE] / medians[FLOOR][RATE],
-                       at_least=RATIO_MIN)
+        outcome.target(f"streams back a second, {name} : floor", beside_floor(reports, name, RATE)[0], at_least=RATIO_MIN)
     outcome.notes.append("the generator has a part in the rate; what the server alone spends is its CPU for each")
     add_checks(outcome, size, reports, runs)
     outcome.notes.append("the floor keeps no events, so its streams get the head and a heartbeat only; where nothing is "

@@ -1,7 +1,6 @@
 """The scenarios: each shows one claim, and counts what it delivers."""
 
 import dataclasses
-import statistics
 
 from suite import generator, identity, paired, servers
 from suite.bridge import bridge
@@ -106,7 +105,7 @@ FULL = Size(
     cost_streams=60_000, cost_events=12, cost_rate=1, cost_runs=9, cost_ratio_max=1.1,
     throughput_events=12, throughput_runs=5,
     slow_readers=20_000, slow_stalled=1_000, slow_rate=5, slow_runs=3,
-    reconnect_streams=100_000, reconnect_missed=10, reconnect_runs=3, reconnect_nchan=True,
+    reconnect_streams=100_000, reconnect_missed=10, reconnect_runs=5, reconnect_nchan=True,
     storm_streams=20_000, storm_runs=5,
     logins_streams=10_000, logins_at_once=50, logins_events=40, logins_rate=5, logins_runs=5,
     bridge_instances=(1, 2), bridge_streams=((10, 0), (1_000, 100)), bridge_rate=20_000, bridge_seconds=10,
@@ -261,14 +260,8 @@ THROUGHPUT_FIGURES = [
 
 
 def ratio_of(reports, names, figure):
-    """How many times as much the second is, and its limits as text: from the pairs of runs, if they are enough."""
-    series = [[report[figure] for report in reports[name]] for name in names]
-    if min(series[0] + series[1]) <= 0:
-        return None, None
-    if len(series[0]) < paired.PAIRS_MIN:
-        return statistics.median(series[1]) / statistics.median(series[0]), None
-    comparison = paired.compare(*series)
-    return comparison.ratio, f"{comparison.low:.3g} … {comparison.high:.3g}"
+    """How many times as much the second is, and its limits."""
+    return paired.ratio_and_limits(*([report[figure] for report in reports[name]] for name in names))
 
 
 def beside_the_floor(options, outcome, figures, runs, streams, ratio_max=None, **load):
