@@ -32,6 +32,19 @@ def share(times, verdict, **arguments):
     return found / times
 
 
+class RatioAndLimits(unittest.TestCase):
+    def test_few_pairs_have_no_limits(self):
+        self.assertEqual(paired.ratio_and_limits([1, 2, 4], [3, 4, 5]), (2, None))
+
+    def test_enough_pairs_have_them(self):
+        ratio, limits = paired.ratio_and_limits([1, 2, 3, 4, 5], [2, 4, 6, 8, 10])
+        self.assertAlmostEqual(ratio, 2)
+        self.assertEqual(limits, "2 … 2")
+
+    def test_a_ratio_of_nothing_is_none(self):
+        self.assertEqual(paired.ratio_and_limits([1, 0], [1, 1]), (None, None))
+
+
 class Places(unittest.TestCase):
     def test_limits_are_those_of_the_signed_rank_table(self):
         # One-sided 0.05 in the usual tables of Wilcoxon's signed-rank test: the largest sum that is significant.
