@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "tls_client.h"
 
 namespace {
