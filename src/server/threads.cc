@@ -51,8 +51,9 @@ std::uint64_t thread_cpu_ns() {
 
 /// What lasts has been made: what bursts of clients come and go with is kept apart from it.
 void settle_memory(const shard::Policy& policy) {
-  if (policy.tls != nullptr && !tls::warm_up(policy.tls)) {
-    spdlog::warn("a TLS handshake with ourselves did not succeed");
+  if (policy.tls != nullptr) {
+    const auto warm = tls::warm_up(policy.tls);
+    if (!warm) spdlog::warn("tls: a handshake with ourselves failed: {}", warm.error().message);
   }
   give_back_memory();
   begin_new_heap();

@@ -330,9 +330,7 @@ void Streams::sweep_heartbeats(std::uint32_t slots) {
     const std::uint32_t index = sweep_position_++;
     const Stream& stream = context_.table.at(index);
     if (stream.phase != Phase::stream || context_.now_ms() - stream.last_sent_ms < due_ms) continue;
-    if (stream.is(Fact::blocked) || stream.extra != kNoExtra ||
-        has_news(stream.cursor, stream.topic_set))
-      continue;
+    if (stream.is(Fact::blocked) || stream.extra != kNoExtra || has_news(stream)) continue;
     if (stream.list == ListId::paced || stream.is(Fact::ending)) continue;
     if (sender_.full() || sender_.holds(stream)) {
       sender_.flush();
@@ -492,9 +490,7 @@ std::uint64_t Streams::tick_drain() {
     const Stream& stream = context_.table[slot];
     if (stream.phase != Phase::stream || stream.is(Fact::blocked)) continue;
     // Everything that was acknowledged goes out first; a later look ends it.
-    if (stream.extra != kNoExtra || has_news(stream.cursor, stream.topic_set) ||
-        sender_.holds(stream))
-      continue;
+    if (stream.extra != kNoExtra || has_news(stream) || sender_.holds(stream)) continue;
     if (stream.is(Fact::ending)) continue;
     make_room_in_batch();
     if (stream.phase == Phase::stream && !stream.is(Fact::blocked)) end(slot, Ending::drain);

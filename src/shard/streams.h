@@ -104,6 +104,9 @@ class Streams : public Pump::SlowStreams {
   void on_data(uring::Slot slot);
   void on_secure_receive(uring::Slot slot, std::span<const std::byte> data);
   void end(uring::Slot slot, Ending why);
+  [[nodiscard]] bool has_news(const Stream& stream) const {
+    return has_news(stream.cursor, stream.topic_set);
+  }
   [[nodiscard]] std::span<const std::byte> heartbeat(sse::Wire wire);
   /// Before something is sent to it: its place there is by its last send.
   void leave_paced(uring::Slot slot) {

@@ -13,11 +13,11 @@ constexpr int kFlightsMax = 8;  // of each side; a full handshake takes two
 
 }  // namespace
 
-bool warm_up(const std::shared_ptr<const Context>& context) {
+Result<void> warm_up(const std::shared_ptr<const Context>& context) {
   // Nobody is to be convinced: it is our own certificate.
   const auto clients =
       ClientContext::create({.server_name = "warm.invalid", .verify = false}, Time{});
-  if (!clients.ok()) return false;
+  if (!clients) return clients.error();
   ClientSession client(clients.value());
   Session server(context);
   std::string heard_by_server;
@@ -30,7 +30,8 @@ bool warm_up(const std::shared_ptr<const Context>& context) {
   client.write("?");
   exchange();
   RecordCipher cipher;
-  return heard_by_server == "?" && server.take_over(cipher).has_value();
+  if (heard_by_server == "?" && server.take_over(cipher)) return {};
+  return Error{server.reason().empty() ? client.reason() : server.reason()};
 }
 
 }  // namespace ringcast::tls
