@@ -1,6 +1,6 @@
 """Streams over TLS beside plain ones: what one costs while nothing happens, and what a delivery costs."""
 
-from suite import certificates, generator, servers
+from suite import certificates, generator, servers, system
 from suite.results import Outcome, Table
 
 PLAIN, OWN, OPENSSL, TLS_1_2 = "plain", "TLS 1.3", "TLS 1.3, openssl", "TLS 1.2"
@@ -52,8 +52,12 @@ def tls_idle(options, size):
     files = certificates.files()
     reports = {}
     for variant, count in streams.items():
-        report = run_variant(options, files, count, variant, hold=size.tls_idle_seconds)
+        # Keepalive probes of all who came within two seconds leave at once, and loopback must hold them.
+        with system.raised_where_allowed(count) as raised:
+            report = run_variant(options, files, count, variant, hold=size.tls_idle_seconds)
         reports[variant] = report
+        if variant == OWN:
+            outcome.settings["limits raised"] = raised
         if options.progress:
             print(f"  {variant:<18}{report['server_pss_bytes_per_stream']:,.0f} bytes a stream", flush=True)
         outcome.check(f"streams open, {variant}", report["open"], count)
