@@ -4,6 +4,7 @@ import json
 import statistics
 import subprocess
 
+from suite import paired
 from suite.servers import Failure, on_cpus
 
 # What is kept of a report, so that results stay small.
@@ -92,6 +93,11 @@ def spread_percent(reports, figure):
     values = [report[figure] for report in reports]
     middle = statistics.median(values)
     return 100 * (max(values) - min(values)) / middle if middle else 0
+
+
+def ratio_and_limits(reports, names, figure):
+    """How many times as much the second of two variants is, from pairs of runs, and the limits as text."""
+    return paired.ratio_and_limits(*([report[figure] for report in reports[name]] for name in names))
 
 
 def in_turn(options, runs, variants, run_one, show):

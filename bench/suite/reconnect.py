@@ -1,7 +1,7 @@
 """All clients drop and come back, each with the events that it has missed: beside a bare loop that only lets them in."""
 
 from compare import programs
-from suite import generator, paired, servers
+from suite import generator, servers
 from suite.results import Outcome, Table
 
 EVENTS_BEFORE, EVENTS_AFTER = 2, 2  # so that each stream comes back with an ID, and is seen to be there
@@ -77,7 +77,7 @@ def median_table(reports):
 def beside_floor(reports, name, figure):
     if figure not in reports[name][0]:
         return None, None
-    return paired.ratio_and_limits(*([report[figure] for report in reports[of]] for of in (FLOOR, name)))
+    return generator.ratio_and_limits(reports, (FLOOR, name), figure)
 
 
 def floor_table(reports):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from suite import generator, identity, paired, servers
+from suite import generator, identity, servers
 from suite.bridge import bridge
 from suite.bridge_latency import bridge_latency
 from suite.bridge_streams import bridge_streams
@@ -259,11 +259,6 @@ THROUGHPUT_FIGURES = [
 ]
 
 
-def ratio_of(reports, names, figure):
-    """How many times as much the second is, and its limits."""
-    return paired.ratio_and_limits(*([report[figure] for report in reports[name]] for name in names))
-
-
 def beside_the_floor(options, outcome, figures, runs, streams, ratio_max=None, **load):
     """The same load on the floor and on Ringcast, alternately."""
     names = ["floor", "ringcast"]
@@ -278,13 +273,14 @@ def beside_the_floor(options, outcome, figures, runs, streams, ratio_max=None, *
     for figure, title in figures:
         medians = [generator.median(reports[name], figure) for name in names]
         spreads = [generator.spread_percent(reports[name], figure) for name in names]
-        table.add(title, medians[0], spreads[0], medians[1], spreads[1], *ratio_of(reports, names, figure))
+        table.add(title, medians[0], spreads[0], medians[1], spreads[1], *generator.ratio_and_limits(reports, names, figure))
     outcome.tables.append(table)
     outcome.check("deliveries of ringcast", sum(r["deliveries"] for r in reports["ringcast"]),
                   runs * streams * load["events"])
     outcome.runs = {name: [generator.kept(report) for report in reports[name]] for name in names}
     if ratio_max:
-        outcome.target(f"{main_title}, ringcast : floor", ratio_of(reports, names, main_figure)[0], at_most=ratio_max)
+        ratio, _ = generator.ratio_and_limits(reports, names, main_figure)
+        outcome.target(f"{main_title}, ringcast : floor", ratio, at_most=ratio_max)
     return outcome
 
 
