@@ -106,6 +106,9 @@ def reconnect(options, size):
     outcome.tables += [median_table(reports), floor_table(reports)]
     for name in (HEADS, MISSED):
         outcome.target(f"streams back a second, {name} : floor", beside_floor(reports, name, RATE)[0], at_least=RATIO_MIN)
+    # The generator may be what limits the rate; this is what it would come to if the server did.
+    if (cpu := beside_floor(reports, HEADS, CPU)[0]) is not None:
+        outcome.target(f"streams back for the same server CPU, {HEADS} : floor", 1 / cpu, at_least=RATIO_MIN)
     outcome.notes.append("the generator has a part in the rate; what the server alone spends is its CPU for each")
     add_checks(outcome, size, reports, runs)
     outcome.notes.append("the floor keeps no events, so its streams get the head and a heartbeat only; where nothing is "
