@@ -1,6 +1,5 @@
 #include "ringcast/base/memory.h"
 
-#include <malloc.h>
 #include <mimalloc.h>
 
 // Programs may be linked with mimalloc or not (not under sanitizers).
@@ -16,11 +15,7 @@ void give_back_memory_early() {
 }
 
 void give_back_memory() {
-  if (mi_collect != nullptr) {
-    mi_collect(true);
-  } else {
-    malloc_trim(0);
-  }
+  if (mi_collect != nullptr) mi_collect(true);
 }
 
 void begin_new_heap() {

@@ -1,5 +1,8 @@
 #pragma once
 
+// The allocator is mimalloc. In a program without it, under a sanitizer that brings its own,
+// nothing of this happens.
+
 namespace ringcast {
 
 /// Lets the allocator give pages back as soon as they are free, instead of with the next call that
@@ -13,8 +16,7 @@ void give_back_memory();
 
 /// What the calling thread allocates from now on shares no page with what it has. One small block
 /// that stays keeps the page of 64 KiB that it is in, with all others of its size that are gone by
-/// then; so once what lasts has been made, a thread begins a new heap for what comes and goes. With
-/// mimalloc; else nothing happens.
+/// then; so once what lasts has been made, a thread begins a new heap for what comes and goes.
 void begin_new_heap();
 
 }  // namespace ringcast
