@@ -109,6 +109,11 @@ struct Connection {
     return pending_input().size() + (secure ? secure->arrived.size() : 0);
   }
 
+  /// For a page of older events, a place to ask for one, or the log that comes after the last.
+  [[nodiscard]] bool waits_for_history() const {
+    return at.state == State::waiting && at.history.catching_up;
+  }
+
   IpAddress peer;    ///< of the connection: a client or a proxy
   std::string user;  ///< who wants to sign in
 

@@ -50,12 +50,17 @@ void Requests::give_back_place(Connection& connection) {
   while (!waiting_for_place_.empty() && history_places_used_ < context_.options.history_places) {
     Connection* const next = find(waiting_for_place_.front());
     waiting_for_place_.pop_front();
-    const bool waits = next != nullptr && next->at.history.catching_up &&
-                       next->at.state == Connection::State::waiting &&
-                       !next->at.history.holds_place;
+    const bool waits =
+        next != nullptr && next->waits_for_history() && !next->at.history.holds_place;
     if (waits) send_history_command(*next);
   }
   giving_places_ = false;
+}
+
+void Requests::give_up_page(Connection& connection) {
+  set_deadline(connection, Deadline::none);
+  connection.at.waits_for_position = 0;
+  handle_history(connection, hub::Outcome::not_taken, nullptr);
 }
 
 void Requests::handle_history(Connection& connection, hub::Outcome outcome,
@@ -67,7 +72,8 @@ void Requests::handle_history(Connection& connection, hub::Outcome outcome,
     give_back_place(connection);  // it has no page, and may be slow
     if (!history.began) {
       prepare(connection);
-      refuse(connection, {.reason = "older events cannot be read at the moment"});
+      refuse(connection, {.reason = draining_ ? "the server is stopping"
+                                              : "older events cannot be read at the moment"});
       return;
     }
     end_history(connection, draining_ ? "drain" : "");

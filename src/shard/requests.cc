@@ -120,16 +120,26 @@ void Requests::finish_now(uring::Slot slot) {
 
 void Requests::begin_drain() {
   draining_ = true;
-  for (const Deadline idle :
-       {Deadline::hello, Deadline::handshake, Deadline::head, Deadline::keep_alive}) {
-    DeadlineList& list = deadlines_[static_cast<std::size_t>(idle)];
-    Handle next = list.front();
+  const auto each_under = [this](Deadline kind, auto&& visit) {
+    Handle next = deadlines_[static_cast<std::size_t>(kind)].front();
     while (next != ConnectionPool::kNone) {
       Connection& connection = pool_[next];
-      next = connection.next;
-      if (!connection.parser.started()) finish(connection.at.slot);
+      next = connection.next;  // `visit` may move it to another place, or end it
+      visit(connection);
     }
+  };
+  for (const Deadline idle :
+       {Deadline::hello, Deadline::handshake, Deadline::head, Deadline::keep_alive}) {
+    each_under(idle, [this](Connection& connection) {
+      if (!connection.parser.started()) finish(connection.at.slot);
+    });
   }
+  // Those who read slowly may have the places for older events until the end, and the store may not
+  // answer: whoever waits for a page is told now.
+  waiting_for_place_.clear();
+  each_under(Deadline::write, [this](Connection& connection) {
+    if (connection.waits_for_history()) give_up_page(connection);
+  });
 }
 
 void Requests::abort_all() {
@@ -518,11 +528,9 @@ void Requests::expire(Connection& connection) {
       finish(slot);
       return;
     case Deadline::write:
-      if (connection.at.state == Connection::State::waiting && connection.at.history.catching_up) {
+      if (connection.waits_for_history()) {
         // It is not the client who is slow: others have the places, or the store does not answer.
-        set_deadline(connection, Deadline::none);
-        connection.at.waits_for_position = 0;
-        handle_history(connection, hub::Outcome::not_taken, nullptr);
+        give_up_page(connection);
         return;
       }
       abort(slot);

@@ -82,7 +82,7 @@ class Requests {
   /// When connections or slots run short, ends some connections that are without a request: idle
   /// ones first, then those that have said nothing for a while. Returns when to call again, or 0.
   [[nodiscard]] std::uint64_t make_room();
-  /// Ends the idle ones; the others end after their answer.
+  /// Ends the idle ones, and those that wait for older events; the others end after their answer.
   void begin_drain();
   /// Ends the rest.
   void abort_all();
@@ -140,6 +140,8 @@ class Requests {
   /// Asks the hub for the page after the connection's position, now or when there is a place.
   void ask_history(Connection& connection);
   void send_history_command(Connection& connection);
+  /// Goes on as if the hub had none.
+  void give_up_page(Connection& connection);
   void handle_history(Connection& connection, hub::Outcome outcome, const hub::HistoryPage* page);
   /// The client has what it was sent: the next page, or the log.
   void go_on_catching_up(Connection& connection);

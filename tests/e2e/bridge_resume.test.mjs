@@ -385,6 +385,32 @@ describe('old positions while Redis is away', () => {
     await cluster.flush([reference, other, back]);
     assertSame([reference, other, back]);
   }));
+
+  // Shorter than the time that Redis is given for a page.
+  test('AreAnsweredWhenTheServerStops', withCluster(1, { config: { ...smallHistory, server: { drain_seconds: 1 } } }, async (cluster) => {
+    const [server] = cluster.servers;
+    const [reference] = await cluster.openAll();
+    const floor = reference.blocks[0].id;
+    for (let i = 0; i < 100; ++i) await server.publish({ data: `${i}` });
+    await reference.waitForCount(100);
+    cluster.redis.freeze();
+    try {
+      const streams = await Promise.all(Array.from({ length: 3 }, () => cluster.open(server, { ...at(floor), paused: true })));
+      await until(async () => (await server.metric('ringcast_streams_catching_up')) === 3, 'all wait for a page');
+      server.signal('SIGTERM');
+      for (const stream of streams) {
+        stream.resume();
+        const { data } = await stream.waitFor((block) => block.event === 'refused', 'the refusal');
+        assert.deepEqual(JSON.parse(data), { reason: 'the server is stopping' });
+        assert.ok(stream.blocks.some((block) => block.retry > 0), 'when to come back');
+        await stream.waitForEnd();
+        assert.ok(stream.gracefullyEnded);
+      }
+      await reference.waitFor((block) => block.event === 'closing', 'the others are told too');
+    } finally {
+      cluster.redis.thaw();
+    }
+  }));
 });
 
 describe('rooms in old history', () => {

@@ -100,6 +100,9 @@ plant head-waits-for-nothing src/shard/streams.cc \
 # a hole that the store tells of is dropped by the shard
 plant hole-untold src/shard/shard.cc \
   's/if \(!append_gap\(record, frame\)\) break;//'
+# who waits for older events when a drain begins waits until it is cut off
+plant drain-leaves-waiting src/shard/requests.cc \
+  's/if \(connection\.waits_for_history\(\)\) give_up_page\(connection\);/(void)connection;/'
 
 # Under TLS:
 # what a socket does not take is sealed again, under another number
