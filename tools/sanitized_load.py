@@ -4,9 +4,10 @@
 usage: sanitized_load.py FOLDER
 
 Two shards, the hub, the admin thread, password workers and real sockets; streams and publishers have a token. First
-every event must reach every stream exactly once; then the server gets SIGTERM in the middle of such a run. All the while
-metrics are read, somebody signs in in vain, somebody signs out, and the configuration is read again. Exit code 0 when the server ended
-with 0 and neither it nor ringcast-load, which is built with the same sanitizer, wrote a report.
+every event must reach every stream exactly once; then the server gets SIGTERM in the middle of such a run. All the
+while metrics are read, somebody signs in in vain, somebody signs out, and the configuration and the certificate are
+read again. All of that over http, and with another server over https. Exit code 0 when the servers ended with 0 and
+neither they nor ringcast-load, which is built with the same sanitizer, wrote a report.
 """
 
 import contextlib
@@ -46,6 +47,10 @@ heartbeat_seconds = 0.5
 [limits]
 login_per_minute_per_address = 0
 login_per_minute_per_user = 0
+[tls]
+listen = ["127.0.0.1:0"]
+certificate = "certificate.pem"
+private_key = "key.pem"
 """
 
 
@@ -67,18 +72,21 @@ class Server:
     def __init__(self, build, folder):
         self.config = config = folder / "ringcast.toml"
         config.write_text(CONFIG.format(folder=folder))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", "/CN=localhost", "-keyout", folder / "key.pem", "-out", folder / "certificate.pem"],
+                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.build = build
         self.log = folder / "server.log"
         with self.log.open("w") as out:
             self.process = subprocess.Popen([build / "ringcast", "serve", "--config", config],
                                             stdout=out, stderr=subprocess.STDOUT)
 
-    def address(self, said):
+    def address(self, said, scheme="http"):
         def probe():
             if self.process.poll() is not None:
                 raise Failure("the server ended at once")
-            return re.search(rf"{said} on (http://[\d.]+:\d+)", self.log.read_text())
-        return until(probe, START_SECONDS, f"the server says what it has {said} on")[1]
+            return re.search(rf"{said} on ({scheme}://[\d.]+:\d+)", self.log.read_text())
+        return until(probe, START_SECONDS, f"the server says what it has {said} on, over {scheme}")[1]
 
     def metric(self, name):
         """The sum of a metric over the shards."""
@@ -107,13 +115,16 @@ class Server:
             raise Failure(f"the server ended with {code}")
 
 
-def start_load(build, server, log, *more):
-    base = server.address("listening")
+def start_load(build, server, scheme, log, *more):
+    base = server.address("listening", scheme)
+    if scheme == "https":
+        more = ["--insecure", *more]
     with log.open("w") as out:
         return subprocess.Popen(
             [build / "ringcast-load", "--url", base + "/events", "--publish-url", base + "/publish",
-             "--header", f"Authorization: {server.bearer('load')}", "--streams", str(STREAMS), "--publishers", str(PUBLISHERS), "--threads", "2",
-             "--timeout", str(LOAD_SECONDS), *map(str, more)], stdout=out, stderr=subprocess.STDOUT)
+             "--header", f"Authorization: {server.bearer('load')}", "--streams", str(STREAMS),
+             "--publishers", str(PUBLISHERS), "--threads", "2", "--timeout", str(LOAD_SECONDS), *map(str, more)],
+            stdout=out, stderr=subprocess.STDOUT)
 
 
 @contextlib.contextmanager
@@ -139,8 +150,8 @@ def disturbing(server):
         thread.join()
 
 
-def every_event_arrives(build, server, log):
-    load = start_load(build, server, log, "--events", EVENTS)
+def every_event_arrives(build, server, scheme, log):
+    load = start_load(build, server, scheme, log, "--events", EVENTS)
     try:
         code = load.wait(timeout=LOAD_SECONDS + 30)
     finally:
@@ -149,8 +160,8 @@ def every_event_arrives(build, server, log):
         raise Failure(f"ringcast-load ended with {code}")
 
 
-def stops_with_streams_open(build, server, log):
-    load = start_load(build, server, log, "--events", ENDLESS_EVENTS, "--rate", ENDLESS_RATE)
+def stops_with_streams_open(build, server, scheme, log):
+    load = start_load(build, server, scheme, log, "--events", ENDLESS_EVENTS, "--rate", ENDLESS_RATE)
     try:
         appended = server.metric("ringcast_events_appended_total")
 
@@ -170,14 +181,14 @@ def stops_with_streams_open(build, server, log):
         load.kill()
 
 
-def run(build, folder):
+def run(build, folder, scheme):
     server = Server(build, folder)
     logs = [folder / "load-1.log", folder / "load-2.log"]
     fault = None
     try:
         with disturbing(server):
-            every_event_arrives(build, server, logs[0])
-            stops_with_streams_open(build, server, logs[1])
+            every_event_arrives(build, server, scheme, logs[0])
+            stops_with_streams_open(build, server, scheme, logs[1])
     except (Failure, OSError, subprocess.TimeoutExpired) as error:
         fault = str(error)
     finally:
@@ -189,8 +200,8 @@ def run(build, folder):
             fault = fault or f"{log.stem} has a report"
             print(f"--- {log.stem}\n{text[-20_000:]}")
     if fault:
-        print(fault)
-    return 1 if fault else 0
+        print(f"{scheme}: {fault}")
+    return fault is None
 
 
 def main():
@@ -199,8 +210,11 @@ def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     if not os.access(build / "ringcast", os.X_OK):
         sys.exit(f"{build} has no server")
-    with tempfile.TemporaryDirectory(prefix="ringcast-sanitized-") as folder:
-        return run(build, pathlib.Path(folder))
+    good = True
+    for scheme in ("http", "https"):
+        with tempfile.TemporaryDirectory(prefix="ringcast-sanitized-") as folder:
+            good = run(build, pathlib.Path(folder), scheme) and good
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
