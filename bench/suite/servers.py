@@ -133,7 +133,7 @@ def s_server_command(_options, ports, _folder, _sections):
 
 
 COMMANDS = {"floor": floor_command, "ringcast": ringcast_command, "s_server": s_server_command}
-SECURE_ONLY = ("s_server",)
+LISTENS_LAST = {"ringcast": 2, "s_server": 1}  # of its ports; 0 for the others
 
 
 def resident_bytes(pid):
@@ -176,7 +176,7 @@ def running(name, options, sections, files=None):
             process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out,
                                        stderr=subprocess.STDOUT)
         try:
-            wait_until_listening(process, ports[1 if name in SECURE_ONLY else 0], log)
+            wait_until_listening(process, ports[LISTENS_LAST.get(name, 0)], log)
             if options.settle_seconds >= CALM_SECONDS:
                 wait_until_calm(process.pid)
             yield Server(process.pid, ports, folder)
