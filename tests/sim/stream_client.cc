@@ -164,10 +164,11 @@ void StreamClient::on_end(bool clean) {
     if (clean && events_.in_the_middle()) fail("ended inside an event");
     if (!closing_ && !rules_.draining) {
       const bool skips = rules_.setup.shard.stream.slow_consumer == shard::SlowConsumer::skip;
-      // A page must be taken in time, and so must a head, whatever the policy for slow streams.
+      // A page must be taken in time, and so must the first words, whatever the policy for slow
+      // streams.
       const std::uint64_t taken_ns =
           rules_.setup.remote ? kPageNs : rules_.setup.shard.limits.body_seconds * kNsPerSecond;
-      const bool gave_up = (rules_.setup.remote || events_seen_ == 0) && !live_ &&
+      const bool gave_up = (rules_.setup.remote || !has_first_words()) && !live_ &&
                            world_.timeline.now() - opened_ns_ >= taken_ns;
       if (clean && !live_ && history_may_fail()) {
         ++rules_.met["ended in the middle of history"];
@@ -529,7 +530,7 @@ void StreamClient::check_complete() {
   ++rules_.met[held_back ? "complete streams that were held back" : "complete healthy streams"];
   if (held_back && channel_.secure())
     ++rules_.met["complete streams under TLS that were held back"];
-  if (events_seen_ == 0 || gap_must_follow_) {
+  if (!has_first_words()) {
     fail("the first words never came");
     return;
   }

@@ -92,6 +92,8 @@ class StreamClient final : public ClientSide, public ResponseSink {
   [[nodiscard]] std::optional<bool> gap_expected() const;
   /// Nothing that it must get lies in [next_, end).
   void check_no_hole(std::size_t end, const std::string& before_what);
+  /// The first heartbeat, and the gap if it announced one.
+  [[nodiscard]] bool has_first_words() const { return events_seen_ > 0 && !gap_must_follow_; }
   void fail(const std::string& what);
 
   Rules& rules_;
