@@ -122,7 +122,7 @@ FULL = Size(
     tls_storm_handshakes_max=(64, 256, 1024), tls_storm_runs=1)
 SHORT = dataclasses.replace(
     FULL, idle_streams=100_000, idle_ordinary=5_000, idle_signed_in=10_000, idle_seconds=5, latency_runs=1,
-    fanout_ordinary=5_000, fanout_events=20, cost_runs=2,
+    fanout_ordinary=5_000, fanout_events=20, cost_runs=3, cost_events=6,
     throughput_runs=1, slow_readers=10_000, slow_stalled=500, slow_rate=10, slow_runs=1, storm_runs=2,
     reconnect_streams=50_000, reconnect_runs=1, reconnect_nchan=False,
     logins_runs=2,
