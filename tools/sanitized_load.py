@@ -23,6 +23,10 @@ import time
 import urllib.error
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bench"))
+
+from suite import certificates  # noqa: E402
+
 STREAMS = 2000
 PUBLISHERS = 4
 EVENTS = 200
@@ -49,8 +53,8 @@ login_per_minute_per_address = 0
 login_per_minute_per_user = 0
 [tls]
 listen = ["127.0.0.1:0"]
-certificate = "certificate.pem"
-private_key = "key.pem"
+certificate = "{certificate}"
+private_key = "{key}"
 """
 
 
@@ -69,13 +73,14 @@ def until(probe, seconds, what):
 
 
 class Server:
-    def __init__(self, build, folder):
+    def __init__(self, build, folder, scheme):
         self.config = config = folder / "ringcast.toml"
-        config.write_text(CONFIG.format(folder=folder))
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-subj", "/CN=localhost", "-keyout", folder / "key.pem", "-out", folder / "certificate.pem"],
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        config.write_text(CONFIG.format(folder=folder, certificate=certificates.CERTIFICATE_FILE,
+                                        key=certificates.KEY_FILE))
+        for name, text in certificates.files().items():
+            (folder / name).write_text(text)
         self.build = build
+        self.scheme = scheme
         self.log = folder / "server.log"
         with self.log.open("w") as out:
             self.process = subprocess.Popen([build / "ringcast", "serve", "--config", config],
@@ -115,9 +120,9 @@ class Server:
             raise Failure(f"the server ended with {code}")
 
 
-def start_load(build, server, scheme, log, *more):
-    base = server.address("listening", scheme)
-    if scheme == "https":
+def start_load(build, server, log, *more):
+    base = server.address("listening", server.scheme)
+    if server.scheme == "https":
         more = ["--insecure", *more]
     with log.open("w") as out:
         return subprocess.Popen(
@@ -150,8 +155,8 @@ def disturbing(server):
         thread.join()
 
 
-def every_event_arrives(build, server, scheme, log):
-    load = start_load(build, server, scheme, log, "--events", EVENTS)
+def every_event_arrives(build, server, log):
+    load = start_load(build, server, log, "--events", EVENTS)
     try:
         code = load.wait(timeout=LOAD_SECONDS + 30)
     finally:
@@ -160,8 +165,8 @@ def every_event_arrives(build, server, scheme, log):
         raise Failure(f"ringcast-load ended with {code}")
 
 
-def stops_with_streams_open(build, server, scheme, log):
-    load = start_load(build, server, scheme, log, "--events", ENDLESS_EVENTS, "--rate", ENDLESS_RATE)
+def stops_with_streams_open(build, server, log):
+    load = start_load(build, server, log, "--events", ENDLESS_EVENTS, "--rate", ENDLESS_RATE)
     try:
         appended = server.metric("ringcast_events_appended_total")
 
@@ -182,13 +187,13 @@ def stops_with_streams_open(build, server, scheme, log):
 
 
 def run(build, folder, scheme):
-    server = Server(build, folder)
+    server = Server(build, folder, scheme)
     logs = [folder / "load-1.log", folder / "load-2.log"]
     fault = None
     try:
         with disturbing(server):
-            every_event_arrives(build, server, scheme, logs[0])
-            stops_with_streams_open(build, server, scheme, logs[1])
+            every_event_arrives(build, server, logs[0])
+            stops_with_streams_open(build, server, logs[1])
     except (Failure, OSError, subprocess.TimeoutExpired) as error:
         fault = str(error)
     finally:

@@ -72,8 +72,7 @@ void Requests::handle_history(Connection& connection, hub::Outcome outcome,
     give_back_place(connection);  // it has no page, and may be slow
     if (!history.began) {
       prepare(connection);
-      refuse(connection, {.reason = draining_ ? "the server is stopping"
-                                              : "older events cannot be read at the moment"});
+      refuse(connection, {.reason = "older events cannot be read at the moment"});
       return;
     }
     end_history(connection, draining_ ? "drain" : "");

@@ -202,11 +202,11 @@ class Requests {
                     std::uint32_t retry_after_seconds = 0);
   /// Over a limit: what this client can use (R2).
   struct Refused {
-    std::string_view reason;
+    std::string_view reason;     ///< of a 503 in a drain it is another: that the server is stopping
     std::uint16_t status = 503;  ///< 429 when it is the client's own limit
     std::uint32_t retry_after_seconds = 5;
   };
-  void refuse(Connection& connection, const Refused& refused);
+  void refuse(Connection& connection, Refused refused);
   [[nodiscard]] bool keep_alive(const http::Request& request) const;
   [[nodiscard]] std::string_view date() { return date_.at(context_.now); }
 

@@ -79,7 +79,8 @@ void Requests::answer_error(Connection& connection, std::uint16_t status, std::s
   answer(connection, keep ? AfterOutput::next_request : AfterOutput::close);
 }
 
-void Requests::refuse(Connection& connection, const Refused& refused) {
+void Requests::refuse(Connection& connection, Refused refused) {
+  if (draining_ && refused.status == 503) refused.reason = "the server is stopping";
   context_.counters.streams_refused.add();
   const http::Request& request = connection.parser.request();
   const Refusal refusal = context_.policy->limits.refusal;
@@ -324,8 +325,7 @@ void Requests::handle_events(Connection& connection, const http::Request& reques
                           .status = 429,
                           .retry_after_seconds = kAddressRetrySeconds});
     } else {
-      refuse(connection,
-             {.reason = draining_ ? "the server is stopping" : "no room for more streams"});
+      refuse(connection, {.reason = "no room for more streams"});
     }
     return;
   }
